@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 from base64 import b64decode
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from omni.keeper import adopt
 from omni.keeper.places import listen
 
 MOST_ORDER = 4 << 20  # bytes
+MOST_LINES = 64  # at a time
 SETTING_UP = 30.0  # seconds until the walls are up
 GRACE = 1.0  # seconds between asking a command's keeper to end it and doing so
 _PIECE = 1 << 16
@@ -37,10 +39,14 @@ def main() -> None:
     undumpable()
     place = adopt.take()
     listener = listen(Path(place.socket))
+    listener.setblocking(True)
     place.ready(confined="none: what it starts has walls of its own")
     while True:
         with suppress(OSError):
             connection = listener.accept()[0]
+            if threading.active_count() > MOST_LINES:
+                connection.close()
+                continue
             threading.Thread(target=_serve, args=(connection, place.key), daemon=True).start()
 
 
@@ -63,6 +69,24 @@ def _line(connection: socket.socket) -> bytes:
     return bytes(data)
 
 
+class _Repositories:
+    """Folders of git in which no file `commondir` may appear: git would take hooks and settings from where that leads, for whoever uses
+    it there next. They are held by descriptor, so that nothing else can stand in their places."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._folders = []
+        for path in paths:
+            with suppress(OSError):
+                self._folders.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+
+    def restore(self) -> None:
+        """Take away what appeared."""
+        for folder in self._folders:
+            with suppress(OSError):
+                os.unlink("commondir", dir_fd=folder)
+            os.close(folder)
+
+
 class _Command:
     """One command. What it reads is given to it as a whole in its order (`stdin`, in base64)."""
 
@@ -82,6 +106,7 @@ class _Command:
             (os.POSIX_SPAWN_DUP2, end, at)
             for at, end in ((1, pipes[0][1]), (2, pipes[1][1]), (3, orders), (4, pipes[2][1]))
         ]
+        guarded = _Repositories(self._order.get("guarded", ()))
         command = python_command("omni.hands.inside", packages=False)
         pid = os.posix_spawn(command[0], command, {"LC_ALL": "C.UTF-8"}, file_actions=actions, setsid=True)
         for end in (stdin, orders, *(pipe[1] for pipe in pipes)):
@@ -97,6 +122,7 @@ class _Command:
             for pipe in pipes:
                 os.close(pipe[0])
             _, status = os.waitpid(pid, 0)
+            guarded.restore()
         code = os.waitstatus_to_exitcode(status)
         told = self._ended or {"failed": f"the sandbox ended with {code}"}
         self._frame(_STATUS, json.dumps(told | {"limit": why, "seconds": round(time.monotonic() - began, 3)}).encode())

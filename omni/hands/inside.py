@@ -68,8 +68,10 @@ def _namespaces(order: dict[str, Any], told: dict[str, str]) -> bool:
 
 
 def _lay_out(order: dict[str, Any]) -> None:
-    paths = {name: [Path(one) for one in order[name]] for name in ("read", "write", "covered", "hidden", "fixed")}
-    mounts.lay_out(**paths)
+    paths = {
+        name: [Path(one) for one in order[name]] for name in ("read", "write", "covered", "hidden", "fixed", "pinned")
+    }
+    mounts.lay_out(**paths, room=order["memory"] // 2)
     os.chdir(order["cwd"])  # what it was before is covered, perhaps
 
 
@@ -78,7 +80,10 @@ def _be_first(order: dict[str, Any], told: dict[str, str], shared: bool) -> NoRe
     _end_with_parent()
     undumpable()
     _try(told, "own /proc", mounts.own_processes)
-    if not walls.limit_numbers(order["processes"]) and os.getuid() == 0:
+    if "own /proc" not in told:  # else this would be that of the whole machine
+        numbered = walls.limit_numbers(order["processes"])
+        _try(told, "own /proc", mounts.seal_settings)
+    if ("own /proc" in told or not numbered) and os.getuid() == 0:
         told["number of processes"] = "this kernel does not limit those of root in a namespace (Linux 6.14 does)"
     child = os.fork()
     if child == 0:
@@ -98,6 +103,7 @@ def _run_alone(order: dict[str, Any], told: dict[str, str]) -> NoReturn:
     told["number of processes"] = told["own /proc"] = "there is no namespace of processes"
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), *[ctypes.c_ulong(0)] * 3)
     signal.signal(signal.SIGTERM, lambda *_: _end_all())
+    _end_with_parent(signal.SIGTERM)
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -163,15 +169,19 @@ def _become(order: dict[str, Any], told: dict[str, str], *, shared: bool) -> NoR
         told["signals"] = f"this kernel's Landlock, version {abi}, does not hold signals and sockets without a path"
     if why := walls.refuse_calls(network=network):
         told["seccomp"] = why
-    _report({"missing": told, "landlock": abi})
+    if order["unseen"]:
+        told["secrets"] = order["unseen"]
+    if not _report({"missing": told, "landlock": abi}):  # who started all this has ended
+        os._exit(CANNOT_START)
+    os.umask(0o022)
     if lacking := sorted(set(order["required"]) & set(told)):
         _report({"refused": f"{lacking[0]}: {told[lacking[0]]}"})
         os._exit(CANNOT_START)
     try:
         os.chdir(order["cwd"])
         os.execve(order["argv"][0], order["argv"], environment)  # noqa: S606 - what was asked for, word by word
-    except OSError as error:
-        _report({"failed": f"{order['argv'][0]}: {error.strerror}"})
+    except (OSError, ValueError) as error:
+        _report({"failed": f"{order['argv'][0]}: {getattr(error, 'strerror', None) or error}"})
     os._exit(CANNOT_START)
 
 
@@ -207,13 +217,17 @@ def _try(told: dict[str, str], layer: str, step: Callable[[], object]) -> None:
         told[layer] = f"{error.filename or layer}: {error.strerror}"
 
 
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), *[ctypes.c_ulong(0)] * 3)
+def _end_with_parent(number: int = signal.SIGKILL) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), *[ctypes.c_ulong(0)] * 3)
 
 
-def _report(what: dict[str, Any]) -> None:
-    with suppress(OSError):
+def _report(what: dict[str, Any]) -> bool:
+    """Tell the host; whether it hears."""
+    try:
         os.write(REPORT, json.dumps(what).encode() + b"\n")
+    except OSError:
+        return False
+    return True
 
 
 def _all_of(descriptor: int) -> bytes:

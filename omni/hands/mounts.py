@@ -20,9 +20,12 @@ def lay_out(
     covered: Sequence[Path],
     hidden: Iterable[Path],
     fixed: Iterable[Path],
+    pinned: Iterable[Path],
+    room: int,
 ) -> None:
     """Cover folders by empty ones, but for what is listed below them; make everything read-only but what may be written; put
-    nothing in the place of what is `hidden`, and keep what is `fixed`, below what may be written, as it is. All paths are absolute and
+    nothing in the place of what is `hidden`, and keep what is `fixed`, below what may be written, as it is; what is `pinned` may be written and not be moved. Each empty folder has
+    `room` for so many bytes. All paths are absolute and
     hold no links. Raises OSError."""
     _mount(None, Path("/"), None, _REC | _PRIVATE)
     below = [path for path in _tops([*write, *read]) if any(cover in path.parents for cover in covered)]
@@ -31,7 +34,7 @@ def lay_out(
     for cover in sorted(covered, key=lambda one: len(one.parts)):
         if cover.is_dir():  # else it lay below one that is covered already
             mode = "1777" if cover.name in ("tmp", "shm") else "755"
-            _mount("tmpfs", cover, "tmpfs", _NOSUID | _NODEV, f"mode={mode}")
+            _mount("tmpfs", cover, "tmpfs", _NOSUID | _NODEV, f"mode={mode},size={room}")
             empty.append(cover)
     for path, place in kept:
         _make_place(path, folder=stat.S_ISDIR(os.fstat(place).st_mode))
@@ -42,6 +45,9 @@ def lay_out(
     _set(Path("/"), add=_READ_ONLY | _NO_SETUID, recursive=True)
     for path in (*empty, *write):
         _set(path, remove=_READ_ONLY)
+    for path in pinned:
+        if path.is_dir():
+            _mount(str(path), path, None, _BIND | _REC)
     for path in fixed:
         if path.exists():
             _mount(str(path), path, None, _BIND)
@@ -56,6 +62,13 @@ def lay_out(
 def own_processes() -> None:
     """See only the processes of this namespace in /proc. Raises OSError."""
     _mount("proc", Path("/proc"), "proc", _NOSUID | _NODEV | _NOEXEC)
+
+
+def seal_settings() -> None:
+    """Keep the kernel's settings in /proc as they are. Raises OSError."""
+    settings = Path("/proc/sys")
+    _mount(str(settings), settings, None, _BIND)
+    _set(settings, add=_READ_ONLY)
 
 
 def _tops(paths: Iterable[Path]) -> list[Path]:

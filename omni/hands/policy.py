@@ -1,9 +1,11 @@
 """What a command in the sandbox may read, write and take. Reading is a list, never the home as a whole; writing is the project."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -18,12 +20,31 @@ SYSTEM_SETTINGS = ("alternatives", "ca-certificates", "ca-certificates.conf", "d
 # Below a person's home: what is a compiler, an interpreter or a library, and nothing that logs in anywhere.
 TOOLCHAINS = (".pyenv", ".nvm/versions", ".fnm", ".volta/tools", ".volta/bin", ".asdf/installs", ".asdf/shims", ".local/share/mise/installs", ".local/share/uv/python", ".local/share/uv/tools", ".local/share/pnpm", ".rustup/toolchains", ".cargo/bin", ".cargo/registry", "go/pkg/mod", "go/bin", ".sdkman/candidates", ".deno/bin", ".bun/bin", ".rbenv/versions", ".rbenv/shims", ".ghcup/bin", "miniconda3", "miniforge3", "anaconda3", ".local/bin", ".local/lib")  # fmt: skip
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
-COVERED = (*TEMPORARY, "/run", "/root", "/home", "/mnt", "/media", "/srv")
-SECRETS = (".env", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd", "credentials.json", "service-account.json", "secrets.toml", "secrets.yaml", "secrets.yml", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")  # fmt: skip
-SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kdbx")
+COVERED = (*TEMPORARY, "/var", "/run", "/root", "/home", "/mnt", "/media", "/srv")
+SYSTEM_TOPS = (
+    "bin",
+    "sbin",
+    "usr",
+    "lib",
+    "lib32",
+    "lib64",
+    "libx32",
+    "etc",
+    "opt",
+    "nix",
+    "dev",
+    "proc",
+    "sys",
+    "System",
+    "Library",
+)
+SHARED = tuple(Path(one) for one in ("/", *COVERED, *(f"/{top}" for top in SYSTEM_TOPS)))
+SECRETS = (".env", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd", "credentials.json", "service-account.json", "secrets.toml", "secrets.yaml", "secrets.yml", ".git-credentials", "credentials", ".envrc", ".vault_pass")  # fmt: skip
+SECRET_BEGINNINGS = (".env.", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")
+SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".tfvars", ".env")
 EXAMPLES = (".example", ".sample", ".template", ".dist")  # of such files, with nothing in them
-LOOKED_THROUGH = 20_000  # entries of a project, for secrets
-_SKIPPED = frozenset((".git", "node_modules", ".venv", "venv", "__pycache__", "target", ".tox", ".mypy_cache"))
+LOOKED_THROUGH = 100_000  # entries of a project, for secrets
+_HOOKS_PATH = re.compile(r"^\s*hookspath\s*=\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _MODULES = 1000  # of a repository, whose hooks are looked for
 _GIT_FIXED = ("hooks", "config", "config.worktree", "info/attributes")  # would run outside, when the person uses git
 
@@ -31,7 +52,8 @@ _GIT_FIXED = ("hooks", "config", "config.worktree", "info/attributes")  # would 
 class SandboxPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What one command gets. All paths are absolute and hold no links.
 
-    `read` may be looked at and executed, `write` changed as well; `fixed` lies below that and stays as it is, `hidden` is not there.
+    `read` may be looked at and executed, `write` changed as well; `fixed` lies below that and stays as it is, `pinned` is not moved,
+    `hidden` is not there (`unseen`: why not all of that is known). In `guarded` folders no file `commondir` is left.
     `covered` are folders of which only what is listed is seen, `temporary` those of them that are its own to write. `cwd` is where it
     begins, `scratch` its home. Limits: `seconds` of the clock, `memory` in
     bytes for each process, `processes` at a time, `output` in bytes of both streams together. `required` names layers without which
@@ -42,7 +64,10 @@ class SandboxPolicy(msgspec.Struct, frozen=True, kw_only=True):
     read: tuple[str, ...]
     write: tuple[str, ...]
     fixed: tuple[str, ...] = ()
+    pinned: tuple[str, ...] = ()
+    guarded: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    unseen: str = ""
     covered: tuple[str, ...] = ()
     temporary: tuple[str, ...] = ()
     scratch: str
@@ -59,7 +84,7 @@ def project_of(folder: Path) -> Path:
     if not folder.is_dir():
         raise NotFound(f"There is no folder {folder}.")
     folder = folder.resolve()
-    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+    return next((one for one in (folder, *folder.parents) if _is_ours(one / ".git")), folder)
 
 
 def policy_for(
@@ -81,29 +106,37 @@ def policy_for(
     project, scratch, home, omni = project_of(folder), scratch.resolve(), home.resolve(), omni.resolve()
     more = [path.resolve() for path in write]
     for path in (project, *more, *(one.resolve() for one in read)):
+        if path in SHARED:
+            raise UsageError(f"{path} belongs to everybody, and is no project.", hint="Go to the folder of a project.")
         if path in (home, omni, *home.parents, *omni.parents) or omni in path.parents:
             raise UsageError(
                 f"{path} holds your home, or all that Omni keeps, and a command in the sandbox gets neither.",
                 hint="Go to the folder of a project, or make one with `git init`.",
             )
+    git = _git_folders(project)
+    writable = [project, scratch, *more, *git]
     toolchains = [home / one for one in TOOLCHAINS if (home / one).exists()]
     readable = [
         *(Path(one) for one in SYSTEM),
         *(Path("/etc") / one for one in SYSTEM_SETTINGS),
         *toolchains,
-        *_interpreters(outside, not_one=(home, *home.parents, omni)),
+        *_interpreters(outside, writable=writable, not_one=(home, *home.parents, omni)),
         *(one.resolve() for one in read),
     ]
-    git = _git_folders(project)
-    writable = [project, scratch, *more, *git]
     shown = _existing([*readable, *writable])
+    secrets, whole = secrets_of(project)
     return SandboxPolicy(
         cwd=str(folder.resolve()),
         read=tuple(map(str, _existing(readable))),
         write=tuple(map(str, _existing(writable))),
-        fixed=tuple(str(place) for top in (project / ".git", *git) for place in _git_fixed(top)),
-        hidden=tuple(map(str, secrets_of(project))),
-        covered=tuple(str(one) for one in _existing([*(Path(one) for one in COVERED), home, omni])),
+        fixed=tuple(map(str, [*_fixed(project, git), *(one for one in _own_code() if project in one.parents)])),
+        pinned=tuple(str(one) for one in (project / ".git", project / ".git" / "info", *git) if one.is_dir()),
+        guarded=tuple(str(one) for one in (project / ".git", *git) if one.is_dir()),
+        hidden=tuple(map(str, secrets)),
+        unseen=""
+        if whole
+        else f"the project has more than {LOOKED_THROUGH:,} entries, of which not all were looked at",
+        covered=tuple(str(one) for one in _existing([*_not_of_the_system(), *map(Path, COVERED), home, omni])),
         temporary=tuple(str(one) for one in _existing(map(Path, TEMPORARY))),
         scratch=str(scratch),
         environment=environment(outside, scratch, shown),
@@ -153,31 +186,33 @@ def shell_command(command: str) -> list[str]:
     return [shell, "--norc", "--noprofile", "-c", command]
 
 
-def secrets_of(project: Path) -> Iterator[Path]:
-    """Files of a project that log in somewhere, by their names, as far as the first 20,000 entries tell."""
+def secrets_of(project: Path) -> tuple[list[Path], bool]:
+    """Files of a project that log in somewhere, by their names, and whether all of it was looked at."""
+    secrets: list[Path] = []
     seen = 0
     for folder, folders, files in os.walk(project):
-        folders[:] = sorted(one for one in folders if one not in _SKIPPED)
-        for name in sorted(files):
-            if is_secret(name) and (place := Path(folder, name).resolve()).is_file() and project in place.parents:
-                yield place
+        folders[:] = sorted(one for one in folders if one != ".git")
+        named = (Path(folder, name).resolve() for name in sorted(files) if is_secret(name))
+        secrets.extend(place for place in named if place.is_file() and project in place.parents)
         seen += len(files) + len(folders)
         if seen > LOOKED_THROUGH:
-            return
+            return secrets, False
+    return secrets, True
 
 
 def is_secret(name: str) -> bool:
     """Whether a file of this name holds keys or passwords, as files of this name do."""
     lower = name.lower()
-    if lower.endswith(EXAMPLES) or lower.endswith(".pub"):
+    if lower.endswith((*EXAMPLES, ".pub")):
         return False
-    return lower in SECRETS or lower.startswith(".env.") or lower.endswith(SECRET_ENDINGS)
+    return lower in SECRETS or lower.startswith(SECRET_BEGINNINGS) or lower.endswith(SECRET_ENDINGS)
 
 
-def _interpreters(outside: Mapping[str, str], *, not_one: Sequence[Path]) -> list[Path]:
-    """The folders of the Python that runs this, and of the environment that is active, with the Python that this was made with."""
-    folders, virtual = [Path(sys.base_prefix)], Path(outside.get("VIRTUAL_ENV") or "/nowhere")
-    if (virtual / "pyvenv.cfg").is_file():
+def _interpreters(outside: Mapping[str, str], *, writable: Sequence[Path], not_one: Sequence[Path]) -> list[Path]:
+    """The folders of the Python that runs this, and of the environment that is active, with the Python that this was made with. An
+    environment that a command may write to names nothing: it could lead anywhere."""
+    folders, virtual = [Path(sys.base_prefix)], Path(outside.get("VIRTUAL_ENV") or "/nowhere").resolve()
+    if (virtual / "pyvenv.cfg").is_file() and not any(top in (virtual, *virtual.parents) for top in writable):
         folders += [virtual, (virtual / "bin" / "python").resolve().parent.parent]
     return [real for one in folders if (real := one.resolve()) not in not_one]
 
@@ -205,6 +240,46 @@ def _git_fixed(top: Path) -> Iterator[Path]:
     modules = sorted(path.parent for path in islice((top / "modules").rglob("HEAD"), _MODULES)) if top.is_dir() else []
     for folder in (top, *modules):
         yield from (place for name in _GIT_FIXED if (place := folder / name).exists())
+
+
+def _fixed(project: Path, git: Iterable[Path]) -> Iterator[Path]:
+    """What runs something when the person uses git there next, and the file that names a worktree's repository."""
+    for top in (project / ".git", *git):
+        yield from _git_fixed(top)
+        yield from (folder for folder in _hooks_elsewhere(top) if project in folder.parents)
+    if (project / ".git").is_file():
+        yield project / ".git"
+
+
+def _hooks_elsewhere(top: Path) -> Iterator[Path]:
+    """The folder that a repository's settings name for its hooks."""
+    with suppress(OSError):
+        for value in _HOOKS_PATH.findall((top / "config").read_text("utf-8", "replace")):
+            folder = (top.parent / value.strip().strip('"')).resolve()
+            if folder.is_dir():
+                yield folder
+
+
+def _own_code() -> list[Path]:
+    """Omni itself, and the environment that it runs in: the next command would run what is changed there outside."""
+    return [Path(__file__).resolve().parents[1], Path(sys.prefix).resolve()]
+
+
+def _not_of_the_system() -> list[Path]:
+    """Folders at the top that no system has by itself: data of this machine."""
+    with suppress(OSError):
+        return [
+            one for one in Path("/").iterdir() if one.is_dir() and not one.is_symlink() and one.name not in SYSTEM_TOPS
+        ]
+    return []
+
+
+def _is_ours(git: Path) -> bool:
+    """Whether this is there and this user's: anybody may make one in a folder that all share."""
+    try:
+        return git.lstat().st_uid == os.getuid() and git.parent not in SHARED
+    except OSError:
+        return False
 
 
 def _existing(paths: Iterable[Path]) -> list[Path]:

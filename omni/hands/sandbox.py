@@ -1,7 +1,9 @@
 """Running a command behind the walls, as a front end does it: what it writes comes as events, and who stops listening ends it."""
 
 import asyncio
+import json
 import struct
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
@@ -100,7 +102,7 @@ class ToolSandbox:
             raise UsageError(
                 f"A command in the sandbox is given {MOST_STDIN >> 20} MB to read at most, and this is more."
             )
-        order = msgspec.to_builtins(policy) | {"argv": list(argv), "stdin": stdin}
+        order = msgspec.to_builtins(policy) | {"argv": list(argv), "stdin": b64encode(stdin).decode()}
         async with self._keeper.helper(SANDBOX) as turn:
             async for _ in turn.waiting():
                 pass
@@ -111,7 +113,7 @@ class ToolSandbox:
                     f"The process that starts commands has gone: {error.strerror}.", hint="Try again."
                 ) from error
             try:
-                writer.write(msgspec.json.encode(order | {"key": turn.key}) + b"\n")
+                writer.write(json.dumps(order | {"key": turn.key}).encode() + b"\n")  # names of files need not be UTF-8
                 async for event in _events(reader):
                     yield event
             finally:

@@ -108,7 +108,7 @@ def processes(most: int) -> None:
     """More of them than there may be."""
     children: list[int] = []
     try:
-        while len(children) <= most + 50:
+        while len(children) <= most + 350:  # 300 numbers of processes are given once more
             pid = os.fork()
             if pid == 0:
                 time.sleep(30)

@@ -7,6 +7,7 @@ a terminal, no foreign ABI) it may not change what it sees: no mounts, no namesp
 import ctypes
 import errno
 import os
+import re
 import resource
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,7 @@ _REFUSED = {
     "x86_64": (165, 166, 155, 161, 308, 272, 250, 248, 249, 321, 298, 323, 246, 320, 175, 313, 176, 169, 167, 168, 163, 179, 103, 304, 312),
     "aarch64": (40, 39, 41, 51, 268, 97, 219, 217, 218, 280, 241, 282, 104, 294, 105, 273, 106, 142, 224, 225, 89, 60, 116, 265, 272),
 }  # fmt: skip
+_NUMBERS_KEPT = 300  # the lowest ones, which are given only once
 _CLONE, _CLONE3 = {"x86_64": 56, "aarch64": 220}, 435
 
 
@@ -107,9 +109,15 @@ def limit(*, memory: int, processes: int, counted: bool) -> None:
 
 def limit_numbers(processes: int) -> bool:
     """Let a namespace of processes have no more than so many numbers, which holds root, too (Linux 6.14). False where it cannot."""
-    most = Path("/proc/sys/kernel/pid_max")
+    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    if release is None or (int(release[1]), int(release[2])) < (
+        6,
+        14,
+    ):  # before, the number is that of the whole machine
+        return False
+    most, wanted = Path("/proc/sys/kernel/pid_max"), _NUMBERS_KEPT + processes
     try:
-        most.write_text(f"{max(processes, 301)}\n", "ascii")  # the kernel takes no less
-        return int(most.read_text("ascii")) == max(processes, 301)
+        most.write_text(f"{wanted}\n", "ascii")
+        return int(most.read_text("ascii")) == wanted
     except (OSError, ValueError):
         return False

@@ -131,6 +131,28 @@ async def test_hooks_and_settings_of_git_stay_as_they_are_and_commits_work(
     assert "[a]" not in (project / ".git" / "config").read_text()
 
 
+async def test_no_way_round_leaves_hooks_that_git_would_run_for_the_person(
+    keeper: KeeperClient, policy: SandboxPolicy, home: Home
+) -> None:
+    project = Path(policy.cwd)
+    await asyncio.to_thread(subprocess.run, ["git", "init", "-q", str(project)], check=True)
+    (project / ".husky").mkdir()
+    config = project / ".git" / "config"
+    config.write_text(f"{config.read_text()}[core]\n\thooksPath = .husky\n")
+    again = policy_for(project, Path(policy.scratch), home=project.parent, omni=home.root, outside=dict(os.environ))
+    await ran(
+        keeper,
+        again,
+        "mv .git g2; rm -rf .git/hooks; mkdir -p evil/hooks; echo ../evil > .git/commondir; echo x > .husky/pre-commit; "
+        "echo x > .git/hooks/pre-commit; rm -rf .git/config",
+    )
+    assert (project / ".git" / "config").is_file()
+    assert not (project / "g2").exists()
+    assert not (project / ".git" / "commondir").exists()
+    assert not list((project / ".husky").iterdir())
+    assert not (project / ".git" / "hooks" / "pre-commit").exists()
+
+
 SERVER = (
     "import http.server, threading, urllib.request as u; "
     "s = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler); "
@@ -273,6 +295,30 @@ def test_neither_a_home_nor_all_of_omni_is_a_project(home: Home, tmp_path: Path,
             policy_for(folder, scratch, home=person, omni=home.root, outside={})
     with pytest.raises(UsageError, match="holds your home"):
         policy_for(person / "code", scratch, home=person, omni=home.root, outside={}, write=[person])
+
+
+def test_what_belongs_to_everybody_is_no_project(home: Home, tmp_path: Path, scratch: Path) -> None:
+    for folder in (Path("/"), Path("/tmp"), Path("/usr"), Path("/srv")):
+        with pytest.raises(UsageError, match="belongs to everybody"):
+            policy_for(folder, scratch, home=tmp_path / "person", omni=home.root, outside={})
+
+
+def test_an_environment_that_a_command_may_change_opens_nothing(
+    home: Home, project: Path, scratch: Path, tmp_path: Path
+) -> None:
+    venv = project / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "pyvenv.cfg").touch()
+    (tmp_path / "keys" / "no").mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to(tmp_path / "keys" / "no" / "such")
+    wanted = policy_for(project, scratch, home=project.parent, omni=home.root, outside={"VIRTUAL_ENV": str(venv)})
+    assert str(tmp_path / "keys") not in wanted.read
+
+
+def test_omnis_own_code_is_no_commands_to_change(home: Home, scratch: Path, tmp_path: Path) -> None:
+    root = Path(policy_for.__code__.co_filename).resolve().parents[2]
+    wanted = policy_for(root, scratch, home=tmp_path / "person", omni=home.root, outside={})
+    assert str(root / "omni") in wanted.fixed
 
 
 def test_the_environment_is_made_anew(home: Home, project: Path, scratch: Path) -> None:
