@@ -12,6 +12,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 SECONDS = 10.0  # for one prompt, of which real templates take some thousandths
+_COMPILED = "<template>"  # the file name that Jinja gives what it makes of a template
 LONGEST = 64 << 20  # characters of a prompt: more than any request may have
 _MOST = 1 << 20  # items or characters that a multiplication makes, and bits of the number that comes of one
 
@@ -49,13 +50,17 @@ def rendered(template: Template, known: Mapping[str, Any]) -> str:
     """The text of a template with what it may know. Raises TemplateUnbounded, and what the template brings about."""
     until, parts, length = time.monotonic() + SECONDS, list[str](), 0
 
-    def watch(_frame: FrameType, _event: str, _argument: Any) -> Any:
+    def watch(frame: FrameType, _event: str, _argument: Any) -> Any:
+        if (
+            frame.f_code.co_filename != _COMPILED
+        ):  # what it calls comes to an end, and may be where nothing can be raised
+            return None
         if time.monotonic() > until:
             raise TemplateUnbounded(f"it takes more than {SECONDS:g} seconds")
         return watch
 
     before = sys.gettrace()
-    sys.settrace(watch)  # of this thread only: called for each line of what the template became, and of what that calls
+    sys.settrace(watch)  # of this thread only: called for each line of what the template became
     try:
         for part in template.generate(**known):
             length += len(part)
