@@ -45,7 +45,7 @@ def write_only_below(folders: Iterable[Path]) -> bool:
 
 def hold(*, read: Iterable[Path], write: Iterable[Path]) -> int:
     """Let this process, and what it starts from now on, read and execute only what lies below `read` and `write`, change only what lies
-    below `write`, and signal nobody else. A path that is not there is left out.
+    below `write`, and signal nobody else. A path that is not there, or in a folder that this user may not enter, is left out.
 
     Returns the version of the kernel's Landlock, 0 where it has none: then nothing has changed. Of version 1 moving between folders
     is refused; before 3 files can be cut short that cannot be written, before 6 signals and sockets without a path are not held.
@@ -54,7 +54,7 @@ def hold(*, read: Iterable[Path], write: Iterable[Path]) -> int:
     change = _CHANGE | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0) | (_DEVICES if abi >= 5 else 0)
     look = _EXECUTE | _READ_FILE | _READ_FOLDER
     wanted = [*((path, look) for path in read), *((path, look | change) for path in write)]
-    rules = [(path, rights) for path, rights in wanted if path.exists()]
+    rules = [(path, rights) for path, rights in wanted if os.access(path, os.F_OK, effective_ids=True)]
     return abi if _restrict(look | change, _SCOPES if abi >= 6 else 0, rules) else 0
 
 

@@ -46,7 +46,8 @@ EXAMPLES = (".example", ".sample", ".template", ".dist")  # of such files, with 
 LOOKED_THROUGH = 100_000  # entries of a project, for secrets
 _HOOKS_PATH = re.compile(r"^\s*hookspath\s*=\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _MODULES = 1000  # of a repository, whose hooks are looked for
-_GIT_FIXED = ("hooks", "config", "config.worktree", "info/attributes")  # would run outside, when the person uses git
+# What of a repository would run something outside when the person uses git, or says where git finds that.
+_GIT_FIXED = ("hooks", "config", "config.worktree", "commondir", "info/attributes")
 
 
 class SandboxPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +116,7 @@ def policy_for(
             )
     git = _git_folders(project)
     writable = [project, scratch, *more, *git]
-    toolchains = [home / one for one in TOOLCHAINS if (home / one).exists()]
+    toolchains = _existing(home / one for one in TOOLCHAINS)
     readable = [
         *(Path(one) for one in SYSTEM),
         *(Path("/etc") / one for one in SYSTEM_SETTINGS),
@@ -125,13 +126,15 @@ def policy_for(
     ]
     shown = _existing([*readable, *writable])
     secrets, whole = secrets_of(project)
+    repositories = [*(top / ".git" for top in (project, *more)), *git]
+    fixed = [*_fixed(repositories, writable), *(one for one in _own_code() if project in one.parents)]
     return SandboxPolicy(
         cwd=str(folder.resolve()),
         read=tuple(map(str, _existing(readable))),
         write=tuple(map(str, _existing(writable))),
-        fixed=tuple(map(str, [*_fixed(project, git), *(one for one in _own_code() if project in one.parents)])),
-        pinned=tuple(str(one) for one in (project / ".git", project / ".git" / "info", *git) if one.is_dir()),
-        guarded=tuple(str(one) for one in (project / ".git", *git) if one.is_dir()),
+        fixed=tuple(map(str, fixed)),
+        pinned=tuple(map(str, _on_the_way(fixed, writable))),
+        guarded=tuple(str(one) for one in repositories if one.is_dir()),
         hidden=tuple(map(str, secrets)),
         unseen=""
         if whole
@@ -152,7 +155,8 @@ def environment(outside: Mapping[str, str], scratch: Path, shown: Iterable[Path]
     usable = [
         one
         for one in folders
-        if (real := one.resolve()).is_dir() and any(top in (real, *real.parents) for top in visible)
+        if os.access(real := one.resolve(), os.X_OK, effective_ids=True)
+        and any(top in (real, *real.parents) for top in visible)
     ]
     path = dict.fromkeys([*map(str, usable), "/usr/local/bin", "/usr/bin", "/bin"])
     made = {
@@ -212,7 +216,9 @@ def _interpreters(outside: Mapping[str, str], *, writable: Sequence[Path], not_o
     """The folders of the Python that runs this, and of the environment that is active, with the Python that this was made with. An
     environment that a command may write to names nothing: it could lead anywhere."""
     folders, virtual = [Path(sys.base_prefix)], Path(outside.get("VIRTUAL_ENV") or "/nowhere").resolve()
-    if (virtual / "pyvenv.cfg").is_file() and not any(top in (virtual, *virtual.parents) for top in writable):
+    if os.access(virtual / "pyvenv.cfg", os.R_OK, effective_ids=True) and not any(
+        top in (virtual, *virtual.parents) for top in writable
+    ):
         folders += [virtual, (virtual / "bin" / "python").resolve().parent.parent]
     return [real for one in folders if (real := one.resolve()) not in not_one]
 
@@ -235,20 +241,32 @@ def _git_folders(project: Path) -> list[Path]:
     return [repository] if back == project and (repository / "objects").is_dir() else []
 
 
-def _git_fixed(top: Path) -> Iterator[Path]:
-    """What of a repository runs something when the person uses git there, that of its modules included."""
+def _fixed(repositories: Iterable[Path], writable: Sequence[Path]) -> Iterator[Path]:
+    """What runs something when the person uses git there next, and the files that name a worktree's repository."""
+    for top in repositories:
+        if top.is_file():
+            yield top
+        else:
+            yield from _git_fixed(top)
+            yield from (folder for folder in _hooks_elsewhere(top) if any(one in folder.parents for one in writable))
+
+
+def _git_fixed(top: Path) -> list[Path]:
+    """What of a repository runs something, that of its modules and worktrees included. An empty folder for hooks is made where there is
+    none, as `git init` does: only what is there can be kept."""
     modules = sorted(path.parent for path in islice((top / "modules").rglob("HEAD"), _MODULES)) if top.is_dir() else []
+    trees = sorted(path.parent for path in islice(top.glob("worktrees/*/commondir"), _MODULES))
     for folder in (top, *modules):
-        yield from (place for name in _GIT_FIXED if (place := folder / name).exists())
+        if (folder / "config").is_file():
+            with suppress(OSError):
+                (folder / "hooks").mkdir(exist_ok=True)
+    return [place for folder in (top, *modules, *trees) for name in _GIT_FIXED if (place := folder / name).exists()]
 
 
-def _fixed(project: Path, git: Iterable[Path]) -> Iterator[Path]:
-    """What runs something when the person uses git there next, and the file that names a worktree's repository."""
-    for top in (project / ".git", *git):
-        yield from _git_fixed(top)
-        yield from (folder for folder in _hooks_elsewhere(top) if project in folder.parents)
-    if (project / ".git").is_file():
-        yield project / ".git"
+def _on_the_way(fixed: Iterable[Path], writable: Sequence[Path]) -> list[Path]:
+    """The folders that lead to what is fixed, each before what lies in it: who could move one would put another in its place."""
+    folders = {one for place in fixed for one in place.parents if any(top in one.parents for top in writable)}
+    return sorted(folders, key=lambda one: len(one.parts))
 
 
 def _hooks_elsewhere(top: Path) -> Iterator[Path]:
@@ -283,8 +301,9 @@ def _is_ours(git: Path) -> bool:
 
 
 def _existing(paths: Iterable[Path]) -> list[Path]:
-    """Those that are there, each once, without links."""
-    return list(dict.fromkeys(path.resolve() for path in paths if path.exists()))
+    """Those that are there and that this user may get to, each once, without links."""
+    there = (path for path in paths if os.access(path, os.F_OK, effective_ids=True))
+    return list(dict.fromkeys(path.resolve() for path in there))
 
 
 def _quoted(value: str) -> str:

@@ -22,6 +22,7 @@ from omni.hands.attempts import collected
 from omni.hands.policy import give_identity, shell_command
 from omni.keeper import KeeperClient
 from tests.keeper_tools import kept
+from tests.ordinary import ordinary_user
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or landlock.missing() != "", reason="needs Linux with Landlock")
@@ -151,6 +152,100 @@ async def test_no_way_round_leaves_hooks_that_git_would_run_for_the_person(
     assert not (project / ".git" / "commondir").exists()
     assert not list((project / ".husky").iterdir())
     assert not (project / ".git" / "hooks" / "pre-commit").exists()
+
+
+HOOK = "printf '#!/bin/sh\\n' > {git}/hooks/pre-commit"
+
+
+def repository(folder: Path, *, template: bool = True) -> Path:
+    """A repository with one commit; without `template` it has no folder for hooks."""
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=b"]
+    subprocess.run(["git", "init", "-q", *([] if template else ["--template="]), str(folder)], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    return folder / ".git"
+
+
+def policy_again(policy: SandboxPolicy, home: Home, folder: Path, **more: Any) -> SandboxPolicy:
+    """The policy of a folder once it is as it shall be."""
+    person = Path(policy.cwd).parent
+    return policy_for(folder, Path(policy.scratch), home=person, omni=home.root, outside=dict(os.environ), **more)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"mv .git .g && cp -r .g .git; rm -rf .git/hooks; mkdir .git/hooks; {HOOK.format(git='.git')}",
+        f"rm -rf .git/hooks; mkdir -p .git/hooks; {HOOK.format(git='.git')}",
+    ],
+)
+@pytest.mark.parametrize("template", [True, False], ids=["with hooks", "without"])
+async def test_no_other_repository_is_put_in_the_place_of_the_projects(
+    keeper: KeeperClient, policy: SandboxPolicy, home: Home, command: str, template: bool
+) -> None:
+    project = Path(policy.cwd)
+    git = await asyncio.to_thread(repository, project, template=template)
+    _, ended, layers = await ran(keeper, policy_again(policy, home, project), command)
+    if "mount" in layers.missing:
+        pytest.skip(layers.missing["mount"])
+    assert ended.code != 0
+    assert not (git / "hooks" / "pre-commit").exists()
+    words, ended, _ = await ran(
+        keeper, policy_again(policy, home, project), "git add a.txt; git commit -qm two; git gc -q; git log --format=%s"
+    )
+    assert (words.split(), ended.code) == (["two", "one"], 0)
+
+
+async def test_hooks_that_lie_in_the_project_stay_where_they_are(
+    keeper: KeeperClient, policy: SandboxPolicy, home: Home
+) -> None:
+    project = Path(policy.cwd)
+    (hooks := project / ".husky" / "_").mkdir(parents=True)
+    await asyncio.to_thread(repository, project)
+    await asyncio.to_thread(
+        subprocess.run, ["git", "-C", str(project), "config", "core.hooksPath", ".husky/_"], check=True
+    )
+    moved = "mv .husky h; cp -r h .husky; echo x > .husky/_/pre-commit; echo x > .husky/other"
+    _, _, layers = await ran(keeper, policy_again(policy, home, project), moved)
+    if "mount" in layers.missing:
+        pytest.skip(layers.missing["mount"])
+    assert not (hooks / "pre-commit").exists()
+    assert (project / ".husky" / "other").exists()
+
+
+async def test_a_worktree_stays_with_its_repository(keeper: KeeperClient, policy: SandboxPolicy, home: Home) -> None:
+    person = Path(policy.cwd).parent
+    (main := person / "main").mkdir()
+    tree = person / "tree"
+    git = await asyncio.to_thread(repository, main)
+    await asyncio.to_thread(
+        subprocess.run, ["git", "-C", str(main), "worktree", "add", "-q", str(tree)], check=True, capture_output=True
+    )
+    names = [tree / ".git", git / "worktrees" / "tree" / "commondir"]
+    before = [name.read_text() for name in names]
+    attempts = f"rm -f .git; echo gitdir: /x > .git; cd {git}; echo /x > worktrees/tree/commondir; mv worktrees w; mv worktrees/tree worktrees/w"
+    _, _, layers = await ran(keeper, policy_again(policy, home, tree), attempts)
+    if "mount" in layers.missing:
+        pytest.skip(layers.missing["mount"])
+    assert [name.read_text() for name in names] == before
+    words, _, _ = await ran(
+        keeper,
+        policy_again(policy, home, tree),
+        "echo x > b; git add b; git commit -qm two; git log --format=%an | head -1",
+    )
+    assert words == "Ann\n"
+
+
+async def test_hooks_of_a_second_folder_that_may_be_written_stay_as_they_are(
+    keeper: KeeperClient, policy: SandboxPolicy, home: Home
+) -> None:
+    (other := Path(policy.cwd).parent / "other").mkdir()
+    git = await asyncio.to_thread(repository, other)
+    wider = policy_again(policy, home, Path(policy.cwd), write=[other])
+    _, _, layers = await ran(keeper, wider, f"echo x > {other}/new; {HOOK.format(git=git)}")
+    if "mount" in layers.missing:
+        pytest.skip(layers.missing["mount"])
+    assert (other / "new").exists()
+    assert not (git / "hooks" / "pre-commit").exists()
 
 
 SERVER = (
@@ -332,6 +427,23 @@ def test_the_environment_is_made_anew(home: Home, project: Path, scratch: Path) 
     assert made["PATH"] == "/usr/bin:/bin:/usr/local/bin"
     assert made["LANG"] == "de_DE.UTF-8"
     assert not {"HF_TOKEN", "SSH_AUTH_SOCK"} & made.keys()
+
+
+def test_a_folder_that_this_user_may_not_enter_is_left_out(home: Home, project: Path, scratch: Path) -> None:
+    locked = project.parent / "locked"
+    (locked / "bin").mkdir(parents=True)
+    locked.chmod(0)
+    outside = {"PATH": f"{locked}/bin:/usr/bin", "VIRTUAL_ENV": f"{locked}/environment"}
+    try:
+        with ordinary_user():
+            made = policy_for(
+                project, scratch, home=project.parent, omni=home.root, outside=outside, read=[locked / "bin"]
+            )
+    finally:
+        locked.chmod(0o700)
+    assert made.environment["PATH"].split(":")[0] == "/usr/bin"
+    assert "VIRTUAL_ENV" not in made.environment
+    assert str(locked / "bin") not in made.read
 
 
 @pytest.mark.parametrize(
