@@ -24,7 +24,7 @@ def main() -> None:
     confinement.undumpable()
     # Before the first thread: Landlock holds who sets it and what that one starts.
     confinement.confine()
-    place = adopt.take(orders={"wall": try_wall})
+    place = adopt.take(orders={"wall": try_wall}, answers=False)
     memory.hold(int(place.spec["settings"].get("ceiling", 0)))
     program = starts_program(str(place.spec["engine"]))
     if not program:
@@ -131,16 +131,18 @@ def resident_bytes() -> int:
 
 
 def _serve(place: Any, log: Path, offset: int) -> Any:
+    from omni.runtimes import BUILT_IN
+
     settings: dict[str, Any] = place.spec["settings"]
-    if place.spec["engine"] == "scripted":
+    if (name := str(place.spec["engine"])) not in ("scripted", BUILT_IN):
+        return _serve_added(name, place, log, offset)
+    place.answer_keeper()
+    if name == "scripted":
         from omni.engine.scripted_worker import serve
 
         return serve(place.socket, place.key, settings)
     from omni.engine.llama import start
-    from omni.runtimes import BUILT_IN
 
-    if (name := str(place.spec["engine"])) != BUILT_IN:
-        return _serve_added(name, place, log, offset)
     return start(place.spec["path"], place.socket, place.key, settings, log=log, offset=offset)
 
 
@@ -157,10 +159,14 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
     try:
         runtime = runtimes.get(name)
         runtimes.check(runtime)
+        if runtime.kind not in (
+            "llama_server",
+            "mlx",
+        ):  # mlx' reader of GGUFs opens a brain's file for writing, or not at all
+            _hold_to_folders(name, place.socket, settings)
+        place.answer_keeper()  # by a thread that is held as well: a package's code can have any of them run it
         if runtime.kind == "llama_server":
             return server.start(runtime, path, place.socket, place.key, settings, log=log, offset=offset)
-        if runtime.kind != "mlx":  # whose reader of GGUFs opens a brain's file for writing, or not at all
-            _hold_to_folders(name, place.socket, settings)
         sys.dont_write_bytecode, sys.pycache_prefix = True, os.devnull  # what is compiled already is not pinned
         if settings.get("software"):
             os.environ.update(SHOWS_SOFTWARE)

@@ -49,6 +49,9 @@ class KeeperLink:
             self.failed("The keeper that started this worker is gone, and the next one may not have seen it.")
         self._listener = listen(Path(self.control))
         self._keeper: socket.socket | None = None
+
+    def answer_keeper(self) -> None:
+        """Let a thread listen to keepers from now on. Landlock holds the thread that asks for it and those that this one starts later."""
         threading.Thread(target=self._listen, name="control", daemon=True).start()
 
     def _hold(self, order: dict[str, Any]) -> None:
@@ -128,15 +131,23 @@ class KeeperLink:
             return {"order": name, "error": f"{type(error).__name__}: {error}"}
 
 
-def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = None, stdin: int = 0) -> KeeperLink:
-    """Read the order from fd 0, close it, take the place. `orders` are further ones that the keeper may give."""
+def take(
+    *, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = None, stdin: int = 0, answers: bool = True
+) -> KeeperLink:
+    """Read the order from fd 0, close it, take the place. `orders` are further ones that the keeper may give.
+
+    Without `answers` no keeper is answered before `answer_keeper()`: for who first holds itself to folders, and all its threads with it.
+    """
     data = b""
     while chunk := os.read(stdin, 65536):
         data += chunk
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, stdin)
     os.close(empty)
-    return KeeperLink(json.loads(data), lonely=lonely, orders=orders or {})
+    place = KeeperLink(json.loads(data), lonely=lonely, orders=orders or {})
+    if answers:
+        place.answer_keeper()
+    return place
 
 
 def _wall(_order: dict[str, Any]) -> dict[str, Any]:

@@ -298,13 +298,36 @@ async def test_a_worker_that_may_not_give_memory_back_holds_its_whole_cache(
     assert taken[1] - taken[0] > cache // 2
 
 
+# Has the thread that listens to the keeper run what follows, as machine code of a package can.
+AS_CONTROL = """
+import ctypes, signal, threading
+def borrowed(act):
+    done, said = threading.Event(), []
+    def handler(_number):
+        try: said.append(act())
+        except OSError as error: said.append(error)
+        done.set()
+    kept = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
+    ctypes.CDLL(None).signal(ctypes.c_int(signal.SIGUSR1), kept)
+    [control] = [one for one in threading.enumerate() if one.name == "control"]
+    signal.pthread_kill(control.ident, signal.SIGUSR1)
+    done.wait(20)
+    if isinstance(said[0], OSError): raise said[0]
+"""
+
+
+@pytest.mark.parametrize("thread", ["its own", "control"])
 @pytest.mark.parametrize("kept", [False, True])
-async def test_an_added_wheel_writes_only_where_a_worker_must(home: Home, tmp_path: Path, kept: bool) -> None:
+async def test_an_added_wheel_writes_only_where_a_worker_must(
+    home: Home, tmp_path: Path, kept: bool, thread: str
+) -> None:
     if missing():
         pytest.skip(missing())
     prefixes = home.prefixes
     target = (prefixes if kept else tmp_path) / "written"
-    code = f"open({str(target)!r}, 'w').write('x')\nraise RuntimeError('it wrote')\n"
+    act = f"open({str(target)!r}, 'w').write('x')"
+    code = f"{AS_CONTROL}borrowed(lambda: {act})" if thread == "control" else act
+    code += "\nraise RuntimeError('it wrote')\n"
     path = wheel(tmp_path, "xllamacpp-2026.9-py3-none-any.whl", {"xllamacpp/__init__.py": code.encode()})
     runtime = add(home, await offered(home, str(path), lambda: pytest.fail("a file needs no network")))
     spec = WorkerSpec(
