@@ -115,7 +115,9 @@ class Worker:
             await asyncio.sleep(0.005)
         assert self._answers is not None
         while True:
-            line = await self._answers.readline()
+            line = b""
+            with suppress(ConnectionError):  # it ended before it took the line up
+                line = await self._answers.readline()
             if not line:
                 self.process.wait()
                 raise EngineError("The worker ended while it was loading.", hint=self.log.read_text("utf-8"))
