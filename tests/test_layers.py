@@ -38,6 +38,7 @@ STANDARD_LIBRARY_ONLY = [
     "omni.__main__",
     "omni.core.paths",
     "omni.core.errors",
+    "omni.core.features",
     "omni.core.files",
     "omni.core.lazy",
     "omni.core.locks",
