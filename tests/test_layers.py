@@ -222,6 +222,7 @@ WRITERS = {
     "omni/engine/_prefixes.py": "gives what an engine has written its name",
     "omni/environment/users.py": "moves environments aside",
     "omni/environment/plugin_sets.py": "moves a set of plug-ins and the link to it to their names",
+    "omni/environment/features.py": "moves packages that are whole to their name",
     "omni/environment/export.py": "moves a folder that is copied to its name",
     "omni/environment/installer.py": "the log of pip's output",
     "omni/environment/command.py": "moves a link to its name",

@@ -26,13 +26,14 @@ FeatureState = Literal["installed", "built in", "outdated", "absent"]
 
 
 class Feature(NamedTuple):
-    """One feature: what it is for, the modules that prove it, and about how many bytes are fetched for it. Its packages
-    stand in `requirements/feature-NAME.txt`."""
+    """One feature: what it is for, the modules that prove it, and in bytes about what is fetched for it and what it takes on
+    the disk (measured on Linux, x86-64). Its packages stand in `requirements/feature-NAME.txt`."""
 
     name: str
     about: str
     modules: tuple[str, ...]
     download: int
+    size: int
 
 
 FEATURES: Mapping[str, Feature] = MappingProxyType(
@@ -44,6 +45,7 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
                 about="reads shell commands and source code by their grammars",
                 modules=("tree_sitter", "tree_sitter_bash"),
                 download=864_000,
+                size=3_600_000,
             ),
         )
     }
@@ -71,8 +73,8 @@ class Features:
         return self.known[name]
 
     def lock(self, name: str) -> Path:
-        """The hash-locked requirements of a feature."""
-        return self.requirements / f"feature-{name}.txt"
+        """The hash-locked requirements of a feature. Raises NotFound."""
+        return self.requirements / f"feature-{self.get(name).name}.txt"
 
     def folder(self, name: str) -> Path:
         """Where its packages lie for this version and this Python, installed or not. Raises BadFile without its lock."""
@@ -82,6 +84,10 @@ class Features:
         except OSError as error:
             raise BadFile(f"The lock file {lock} cannot be read: {error.strerror}.") from error
         return self.home.features / name / f"{digest[:16]}-{python_tag()}"
+
+    def here(self) -> list[str]:
+        """Those that have a folder in the home, for whichever version."""
+        return [name for name in self.known if (self.home.features / name).is_dir()]
 
     def others(self, name: str) -> list[Path]:
         """Folders of the same feature for another version or another Python."""

@@ -25,7 +25,7 @@ def make(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: p
         requirements = tmp_path / "requirements"
         requirements.mkdir(exist_ok=True)
         (requirements / "feature-tiny.txt").write_text(lock)
-        feature = Feature(name="tiny", about="is small", modules=(module,), download=12_000)
+        feature = Feature(name="tiny", about="is small", modules=(module,), download=12_000, size=30_000)
         return Features(home, known={"tiny": feature}, requirements=requirements)
 
     return features
@@ -90,6 +90,15 @@ def test_what_the_environment_has_itself_is_used(home: Home) -> None:
     for name in FEATURES:
         require(name, home=home)
         assert Features(home).state(name) == "built in"
+
+
+def test_the_grammar_of_bash_reads_a_command(home: Home) -> None:
+    require("code", home=home)
+    import tree_sitter_bash
+    from tree_sitter import Language, Parser
+
+    tree = Parser(Language(tree_sitter_bash.language())).parse(b"ls | wc -l")
+    assert str(tree.root_node).startswith("(program (pipeline ")
 
 
 def test_an_unknown_one_and_a_missing_lock_are_sentences(make: Make) -> None:
