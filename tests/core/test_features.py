@@ -1,7 +1,9 @@
 """Features on demand: one that is installed is found when it is required, and what is missing names its command."""
 
 import pickle
+import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from omni.core.paths import Home, resources
 from omni.environment import read_lock
 
 Make = Callable[..., Features]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -119,3 +122,15 @@ def test_a_lock_holds_what_the_base_set_up_has_not_and_what_the_tests_use(name: 
     assert pins
     assert not core & pins.keys()
     assert pins.items() <= dev.items()
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_each_is_an_extra_that_the_wheel_the_makefile_and_the_papers_know(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    assert all("==" in requirement for requirement in extras[name])
+    assert any(re.fullmatch(rf"omni-sovereign\[(.*,)?{name}(,.*)?\]", each) for each in extras["dev"])
+    lock = f"requirements/feature-{name}.txt"
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"][lock] == f"omni/_data/{lock}"
+    assert name in re.findall(r"^FEATURES = (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[0].split()
+    assert f"| `{name}` | {FEATURES[name].about} |" in (ROOT / "docs" / "environment.md").read_text("utf-8")
