@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from omni.core.at_rest import kind_of
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, StorageError, UsageError
 from omni.core.features import FEATURES, Feature, Features
 from omni.core.locks import is_held
@@ -122,6 +123,9 @@ def test_it_is_shown_fetched_proved_and_found(empty: Desk) -> None:
     assert empty.state == "installed"
     assert empty.versions() == "1.0 2.0"
     assert empty.folders() == [empty.features.folder("tiny").name]
+    names = [path.relative_to(empty.home.root).as_posix() for path in empty.home.root.rglob("*") if path.is_file()]
+    assert {"features.lock", "logs/features.log"} <= set(names)
+    assert [name for name in names if kind_of(name) is None] == []
     (row,) = list_features(empty.features)
     assert row.packages == {"tiny-a": "1.0", "tiny-b": "2.0"}
     (finding,) = empty.findings()
