@@ -44,9 +44,13 @@ web:
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 pyproject.toml
 LOCK_ALONE = $(subst pyproject.toml,-,$(LOCK)) --no-deps # those that an engine's worker imports, and no more
+# Features on demand are extras of pyproject.toml; their locks hold what the base set-up does not have, in versions that go with it.
+FEATURES = code
+IN_CORE = $(shell sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements/core.txt)
 lock:
 	$(LOCK) -o requirements/core.txt
 	$(LOCK) --extra dev -o requirements/dev.txt
+	for each in $(FEATURES); do $(LOCK) --extra $$each -c requirements/core.txt $(IN_CORE) | sed '/^#/d' > requirements/feature-$$each.txt; done
 	echo "setuptools>=80,<81" | $(subst pyproject.toml,-,$(LOCK)) -o requirements/build.txt
 	printf "jinja2\nmarkupsafe\nllguidance==1.0.1\n" | $(LOCK_ALONE) -o requirements/engine-llama-cpp.txt
 	printf "mlx\nmlx-cpu; sys_platform == 'linux'\nmlx-metal; sys_platform == 'darwin'\nmlx-lm\ntokenizers\njinja2\n\

@@ -1,23 +1,25 @@
-"""`omni environment`: the managed environment."""
+"""`omni environment`: the managed environment, and the features on demand beside it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from omni.cli.asking import require_consent
-from omni.cli.say import one_line
+from omni.cli.say import one_line, tell
 from omni.cli.session import offline_services
-from omni.cli.table import print_json
+from omni.cli.table import print_json, print_table
 from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.environment import Diagnostic
+    from omni.core.features import Features
+    from omni.environment import Diagnostic, FeaturePlan
 
 
 @click.group("environment")
 def command() -> None:
-    """Check, repair or remove the managed environment."""
+    """Check, repair or remove the managed environment, and add features to it."""
 
 
 @command.command("check")
@@ -68,6 +70,95 @@ def remove(yes: bool) -> None:
     from omni.core.words import size_words
 
     click.echo(f"{size_words(offline_services(work))} are free again.")
+
+
+@command.command("features")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def features(as_json: bool) -> None:
+    """List the features on demand, and which are installed.
+
+    Imports none of them.
+    """
+    from omni.core.words import size_words
+    from omni.environment import list_features
+
+    rows = list_features(_features())
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("feature", "state", "disk", "what it does"),
+        [(row.name, row.state, size_words(row.size) if row.size else "", row.about) for row in rows],
+        right=("disk",),
+    )
+
+
+@command.command("add")
+@click.argument("name", metavar="FEATURE")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--from",
+    "folder",
+    envvar="OMNI_FROM",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Take packages from a folder that `omni export` wrote, and use no network.",
+)
+def add(name: str, yes: bool, folder: Path | None) -> None:
+    """Add a feature, renew one of an earlier version, or mend one.
+
+    Its packages are pinned by their sha256, and are shown with their sizes before anything is fetched. They are tried
+    before the feature is there. When anything fails, all is as it was.
+    """
+    from omni.environment import add_feature
+    from omni.environment.progress import Terminal
+
+    known = _features()
+    if known.state(name) == "built in":
+        click.echo(f"The feature {name} is part of the environment that runs; nothing is to be added.")
+        return
+
+    def agree(plan: "FeaturePlan") -> None:
+        _show(plan)
+        if not yes:
+            require_consent("Add it?")
+
+    # The installer is a process of its own and is started from here, before this one would give up the network.
+    if add_feature(known, name, Terminal(), agree=agree, wheels=folder):
+        click.echo(f"The feature {name} is here. What is open finds it at once.")
+    else:
+        click.echo(f"The feature {name} is here already, as it was installed.")
+
+
+@command.command("rm")
+@click.argument("name", metavar="FEATURE")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(name: str, yes: bool) -> None:
+    """Remove a feature."""
+    from omni.core.words import size_words
+    from omni.environment import remove_feature
+
+    known = _features()
+    known.get(name)
+    if not yes:
+        require_consent(f"Remove the feature {name}?")
+    click.echo(f"The feature {name} is removed; {size_words(remove_feature(known, name))} are free again.")
+
+
+def _features() -> "Features":
+    from omni.core.features import Features
+
+    return Features(Home.from_environment())
+
+
+def _show(plan: "FeaturePlan") -> None:
+    """What would be fetched, on stderr: the question follows it."""
+    from omni.core.words import size_words
+
+    tell(f"The feature {plan.feature.name} {plan.feature.about}. It takes:")
+    for part in plan.parts:
+        tell(one_line(f"  {part.name} {part.version}, {size_words(part.size) or 'the index does not say how large'}"))
+    total = size_words(plan.download) or f"about {size_words(plan.feature.download)}"
+    tell(f"  {total} to fetch, about {size_words(plan.feature.size)} on the disk")
 
 
 def print_findings(findings: "list[Diagnostic]") -> None:

@@ -36,7 +36,7 @@ COMMANDS = {
     "sandbox": "Run a command behind the walls that hold what brains run.",
     "doctor": "Find what is wrong, and print the command that mends it.",
     "plugin": "Add, list, check and remove plug-ins.",
-    "environment": "Check, repair or remove the managed environment.",
+    "environment": "Check, repair or remove the managed environment, and add features to it.",
     "config": "Show, check and change settings.",
     "completion": "Print the completion script for your shell.",
     "uninstall": "Remove Omni from this machine, saying what that frees.",

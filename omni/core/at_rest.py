@@ -25,6 +25,8 @@ KINDS = (
     FileKind("plugins", "environment", "link to the plug-ins in use", mode=None),
     FileKind("plugin-sets/**", "environment", "plug-ins with their lock and wheels", mode=None),
     FileKind("plugin-sets.lock", "environment", "held by who adds or removes one"),
+    FileKind("features/**", "environment", "packages of features on demand", mode=None),
+    FileKind("features.lock", "environment", "held by who adds or removes one"),
     FileKind("plugins/**", "core", "plug-ins that somebody put there by hand", mode=None),
     FileKind("themes/*", "core", "a person's own themes", mode=None),
     FileKind("logs/*.jsonl*", "core", "log of a front end: what it did, no texts"),
@@ -86,6 +88,7 @@ _FOLDERS = {
     "engine-builds": "engines that are being built",
     "plugins": "link to the plug-ins",
     "plugin-sets": "plug-ins",
+    "features": "features on demand",
     "server": "keys, certificate and kept answers of the server",
 }
 

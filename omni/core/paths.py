@@ -137,6 +137,16 @@ class Home:
         return self.root / "air-gap"
 
     @property
+    def features(self) -> Path:
+        """Packages of features on demand, a folder for each feature."""
+        return self.root / "features"
+
+    @property
+    def features_lock(self) -> Path:
+        """Held while a feature is added or removed."""
+        return self.root / "features.lock"
+
+    @property
     def plugins(self) -> Path:
         """The packages of plug-ins; a link to those in use. It outlives every environment."""
         return self.root / "plugins"
@@ -240,6 +250,11 @@ def resources(kind: str) -> Path:
     root = Path(__file__).resolve().parents[2]
     inside = root / "omni" / "_data" / kind
     return inside if inside.is_dir() else root / kind
+
+
+def python_tag() -> str:
+    """What compiled packages cannot be shared across: interpreter version, system, machine."""
+    return f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
 
 
 def own_path(text: str) -> Path:

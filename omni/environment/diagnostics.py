@@ -4,7 +4,7 @@ import csv
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -109,6 +109,16 @@ def _link(home: Home, environment: Path) -> Diagnostic:
 def _packages(environment: Path, stamp: dict[str, Any]) -> Diagnostic:
     wanted = dict(stamp.get("packages", {}))
     (packages,) = [*environment.glob("lib/python*/site-packages"), environment][:1]
+    wrong = differences(packages, wanted)
+    if not wrong:
+        return Diagnostic(name="packages", ok=True, detail=f"{len(wanted)} packages are as they were installed")
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return Diagnostic(name="packages", ok=False, detail="; ".join(wrong[:3]) + more, command=REPAIR)
+
+
+def differences(packages: Path, wanted: Mapping[str, str], *, scripts: bool = True) -> list[str]:
+    """What in a folder of packages is not as it was installed, in words; `wanted` are names and versions. Without `scripts`
+    files outside the folder are not looked at: pip puts them elsewhere than it writes down where a folder was its target."""
     installed = {normalised(each.metadata["Name"]): each for each in distributions(path=[str(packages)])}
     wrong = [f"{name} is missing" for name in sorted(wanted.keys() - installed.keys())]
     wrong += [f"{name} was added" for name in sorted(installed.keys() - wanted.keys())]
@@ -118,17 +128,14 @@ def _packages(environment: Path, stamp: dict[str, Any]) -> Diagnostic:
         if name in installed and installed[name].version != version
     ]
     for name in sorted(installed.keys() & wanted.keys()):
-        wrong += [f"{name}: {changed}" for changed in _changed(packages, installed[name])]
-    if not wrong:
-        return Diagnostic(name="packages", ok=True, detail=f"{len(installed)} packages are as they were installed")
-    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return Diagnostic(name="packages", ok=False, detail="; ".join(wrong[:3]) + more, command=REPAIR)
+        wrong += [f"{name}: {changed}" for changed in _changed(packages, installed[name], scripts=scripts)]
+    return wrong
 
 
-def _changed(packages: Path, distribution: Distribution) -> Iterator[str]:
+def _changed(packages: Path, distribution: Distribution, *, scripts: bool) -> Iterator[str]:
     """Files whose size is not the one in RECORD. Sizes, not hashes: some thousand files in some ten milliseconds."""
     for name, _, size in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
-        if size:
+        if size and (scripts or not name.startswith("../")):
             try:
                 now = os.stat(os.path.join(packages, name)).st_size  # noqa: PTH116 - thousands of paths, and pathlib is slow
             except OSError:

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from omni.core.errors import SetupError
+from omni.core.features import Features
 from omni.core.paths import Home, source_root
 from omni.environment import place
 from omni.environment.diagnostics import Diagnostic, check_managed, check_own
@@ -41,11 +42,21 @@ class Environment:
 
         return None if self.clone is None else environment_path(self.home, self.clone, place.CORE)
 
+    @property
+    def features(self) -> Features:
+        """Features on demand, by the lock files of the clone."""
+        return Features(self.home, requirements=None if self.clone is None else self.clone / "requirements")
+
     async def check(self) -> list[Diagnostic]:
         """Look at everything; each finding carries the command that mends it."""
-        if self.clone is None:
-            return await asyncio.to_thread(check_own)
-        return await asyncio.to_thread(check_managed, self.home, self.clone)
+        from omni.environment.features import check_features
+
+        findings = (
+            await asyncio.to_thread(check_own)
+            if self.clone is None
+            else await asyncio.to_thread(check_managed, self.home, self.clone)
+        )
+        return findings + await asyncio.to_thread(check_features, self.features)
 
     async def repair(self, show: Show | None = None) -> None:
         """Make it anew beside what runs, and delete what interrupted set-ups left.

@@ -1,7 +1,8 @@
 """Carrying Omni to a machine without a network: the locked wheels, the source, and a list of their hashes.
 
 FOLDER/manifest.json   format, version, python, lock hash, and sha256 and size of each file
-FOLDER/wheels/         the locked packages for this Python and this platform, pip, and the plug-ins that were added
+FOLDER/wheels/         the locked packages for this Python and this platform, pip, and those of the features and plug-ins
+                       that were added
 FOLDER/source/         the clone: `cd FOLDER/source && python3 -m omni run --from ..`
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageError
+from omni.core.features import Features
 from omni.core.files import storage_error, storing, sync_all, write_atomic
 from omni.core.paths import Home, resources, source_root
 from omni.environment import place
@@ -36,6 +38,7 @@ def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | N
     clone = source_root() if clone is None else clone
     requirements = resources("requirements") if clone is None else clone / "requirements"
     lock = requirements / "core.txt"
+    features = Features(home, requirements=requirements)
     wheels, source = folder / "wheels", folder / "source"
     _check_target(folder)
     with storing(folder):
@@ -45,6 +48,7 @@ def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | N
         "task": "download",
         "target": str(wheels),
         "lock": str(lock),
+        "also": [str(features.lock(name)) for name in features.here() if features.state(name) == "installed"],
         "installer": str(requirements / "installer.txt"),
         "total": len(read_lock(lock)),
         "built": [],

@@ -88,7 +88,8 @@ def install(order: dict[str, Any], tell: Callable[[Step], None]) -> dict[str, st
 
 
 def download(order: dict[str, Any], tell: Callable[[Step], None]) -> list[str]:
-    """Fetch the wheels of `lock` for this platform and pip's own into the folder `target`; returns their names."""
+    """Fetch the wheels of `lock` and of the lock files `also`, for this platform, and pip's own into the folder `target`;
+    returns their names."""
     target = Path(order["target"])
     target.mkdir(parents=True, exist_ok=True)
     wheel = fetch_installer(target, Path(order["installer"]), None, tell)
@@ -136,7 +137,8 @@ def run_pip(
     built = (
         [f"--no-binary={','.join(order['built'])}", f"--build-constraint={order['build']}"] if order["built"] else []
     )
-    command = [*command, *common, *source, *built, "--progress-bar", "raw", "-r", order["lock"]]
+    locks = [word for lock in (order["lock"], *order.get("also", ())) for word in ("-r", lock)]
+    command = [*command, *common, *source, *built, "--progress-bar", "raw", *locks]
     follow_pip(command, order, tell, count)
 
 
@@ -153,7 +155,7 @@ def follow_pip(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=pip_environment(os.environ),
+            env=pip_environment(os.environ, temporary=order.get("temporary", "")),
             pass_fds=() if order["door"] is None else (order["door"],),  # so that the air gap finds pip as well
         ) as process,
     ):
@@ -181,10 +183,12 @@ def _read(pipe: Any, log: BinaryIO, output: PipOutput, tell: Callable[[Step], No
             tell(step)
 
 
-def pip_environment(environment: "os._Environ[str] | dict[str, str]") -> dict[str, str]:
-    """The person's environment, less what would send the packages elsewhere or change what pip prints."""
+def pip_environment(environment: "os._Environ[str] | dict[str, str]", *, temporary: str = "") -> dict[str, str]:
+    """The person's environment, less what would send the packages elsewhere or change what pip prints. `temporary` is where
+    temporary files go; "" leaves that to the person."""
     dropped = {f"PIP_{name}" for name in _OURS} | {"FORCE_COLOR", "COLUMNS", "__PYVENV_LAUNCHER__"}
-    return {name: value for name, value in environment.items() if name not in dropped} | {"NO_COLOR": "1"}
+    kept = {name: value for name, value in environment.items() if name not in dropped} | {"NO_COLOR": "1"}
+    return kept | ({"TMPDIR": temporary} if temporary else {})
 
 
 def site_packages(environment: Path) -> Path:

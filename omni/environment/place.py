@@ -38,7 +38,7 @@ def file_hash(path: str) -> str:
 
 
 def python_tag() -> str:
-    """What an environment cannot be shared across: interpreter version, system, machine."""
+    """The same answer as `omni.core.paths.python_tag`, without its imports."""
     return f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
 
 

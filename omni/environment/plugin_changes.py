@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -15,9 +14,9 @@ from omni.core.files import write_atomic
 from omni.core.installed import InstalledPlugins, scan
 from omni.core.paths import Home, resources, source_root
 from omni.core.process_kinds import GrantedKind
-from omni.environment.installer import WHEEL
+from omni.environment.folder_installer import FolderInstaller
+from omni.environment.folder_pip import lock_text
 from omni.environment.kept import tree_size
-from omni.environment.plugin_pip import LEFT, lock_text
 from omni.environment.plugin_sets import (
     PluginRecord,
     PluginSet,
@@ -30,7 +29,6 @@ from omni.environment.plugin_trials import PluginTrial, try_plugins
 from omni.environment.plugin_wheels import WheelFacts, check_apart, make_wheel, read_wheel
 from omni.environment.progress import Display
 from omni.environment.requirements import normalised
-from omni.environment.running import run_installer
 
 _CONSTRAINTS = "constraints.txt"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w,. -]+\])?( *(===?|~=|!=|[<>]=?) *[\w.*+!-]+,?)*", re.ASCII)
@@ -73,16 +71,16 @@ def add_plugin(
     Raises UsageError, NotFound, BadFile, SetupError, NetworkBlocked, StorageError: all is as it was then.
     """
     with changing(home) as (lock, current), new_set(home, current) as new:
-        pip = _Pip(home, new, display, lock=lock, wheels=wheels, clone=clone)
+        pip = _installer(home, new, display, lock=lock, wheels=wheels, clone=clone)
         root = _root(what, new.wheels)
         here = current.records() if current else []
         kept = [each for each in here if each.asked and each.package != _package_of(root)]
-        packages, asked = _resolved(pip, root, kept, current)
+        packages, asked = _resolved(pip, new, root, kept, current)
         brought = _brought(home, new, packages, asked, kept)
         check_apart(new.wheels / each["file"] for each in packages)
         source = os.path.abspath(what) if root.endswith(".whl") else what
         agree(_plan(source, new, packages, asked, current, names=sorted(brought)))
-        _fill(pip, packages)
+        _fill(pip, new, packages)
         trials = try_plugins(new.packages, sorted(brought))
         for trial in trials:
             if trial.problem:
@@ -131,45 +129,28 @@ def remove_plugin(home: Home, name: str, display: Display, *, clone: Path | None
             take_out_of_use(home, current)
             return gone, before
         with new_set(home, current) as new:
-            pip = _Pip(home, new, display, lock=lock, wheels=None, clone=clone)
+            pip = _installer(home, new, display, lock=lock, wheels=None, clone=clone)
             stay = [pin for pin in pins if pin.name in needed]
-            _fill(pip, [{"name": pin.name, "version": pin.version, "sha256": min(pin.hashes)} for pin in stay])
+            _fill(pip, new, [{"name": pin.name, "version": pin.version, "sha256": min(pin.hashes)} for pin in stay])
             final = put_in_use(home, new, kept, current.kinds())
         return gone, max(0, before - tree_size(final.folder))
 
 
-class _Pip:
-    """The installer process for one new set."""
-
-    def __init__(
-        self, home: Home, new: PluginSet, display: Display, *, lock: int, wheels: Path | None, clone: Path | None
-    ) -> None:
-        self.new, self.is_offline = new, wheels is not None
-        self._home, self._display, self._lock = home, display, lock
-        folder = (wheels / "wheels" if (wheels / "wheels").is_dir() else wheels) if wheels is not None else None
-        clone = source_root() if clone is None else clone
-        requirements = resources("requirements") if clone is None else clone / "requirements"
-        kept = Path(sys.prefix) / WHEEL  # what made the environment that runs
-        self._links = [str(new.wheels), *([str(folder)] if folder is not None else [])]
-        self._order = {
-            "target": str(new.folder),
-            "links": self._links,
-            "pip": str(kept) if kept.is_file() else "",
-            "pip_from": None if folder is None else str(folder),
-            "installer": str(requirements / "installer.txt"),
-            "total": 0,
-            "log": str(home.logs / "plugins.log"),
-        }
-
-    def run(self, task: str, *, online: bool, **more: Any) -> Any:
-        """One order; a process that is `online` ends with the air gap."""
-        order = {**self._order, **more, "task": task, "online": online}
-        order |= {} if online else {"wheels": self._links[0]}  # nothing is to be fetched
-        module = "omni.environment.plugin_pip"
-        try:
-            return run_installer(self._home, order, self._display, keep=self._lock, module=module)
-        finally:
-            self._display.close()
+def _installer(
+    home: Home, new: PluginSet, display: Display, *, lock: int, wheels: Path | None, clone: Path | None
+) -> FolderInstaller:
+    clone = source_root() if clone is None else clone
+    requirements = resources("requirements") if clone is None else clone / "requirements"
+    return FolderInstaller(
+        home,
+        new.folder,
+        display,
+        lock=lock,
+        requirements=requirements,
+        log="plugins.log",
+        wheels=wheels,
+        links=[new.wheels],
+    )
 
 
 def _root(what: str, wheels: Path) -> str:
@@ -197,11 +178,10 @@ def _package_of(root: str) -> str:
 
 
 def _resolved(
-    pip: _Pip, root: str, kept: list[PluginRecord], current: PluginSet | None
+    pip: FolderInstaller, new: PluginSet, root: str, kept: list[PluginRecord], current: PluginSet | None
 ) -> tuple[list[Package], Package]:
     """All packages of the new set, and the one that was asked for. What is here stays as it is where that can be; of a
     file everything may be here already, so that the network is asked last."""
-    new = pip.new
     requirements = [root, *(str(new.wheels / record.wheel) for record in kept)]
     held = _constraints(new, current, _package_of(root))
     online = [False] if pip.is_offline else [False, True] if root.endswith(".whl") else [True]
@@ -292,20 +272,16 @@ def _plan(
     )
 
 
-def _fill(pip: _Pip, packages: list[Package]) -> None:
+def _fill(pip: FolderInstaller, new: PluginSet, packages: list[Package]) -> None:
     """Write the lock and unpack what it names; wheels that it does not name go, and so does what only resolving needed."""
-    new, wanted = pip.new, {(each["name"], each["version"]) for each in packages}
+    wanted = {(each["name"], each["version"]) for each in packages}
     write_atomic(new.lock, lock_text(packages))
     for path in new.wheels.glob("*.whl"):
         facts = read_wheel(path)
         if (facts.package, facts.version) not in wanted:
             path.unlink()
-    versions = pip.run("unpack", online=False, lock=str(new.lock), packages=str(new.packages), total=len(packages))
-    missing = sorted({name for name, _ in wanted} - set(versions))
-    if missing:
-        raise SetupError(f"pip reported success, but {missing[0]} is not in {new.packages}.")
-    for name in (*LEFT, _CONSTRAINTS):
-        (new.folder / name).unlink(missing_ok=True)
+    pip.unpack(new.lock, new.packages, [name for name, _ in wanted], online=False)
+    (new.folder / _CONSTRAINTS).unlink(missing_ok=True)
 
 
 def _constraints(new: PluginSet, current: PluginSet | None, without: str) -> str:

@@ -1,6 +1,7 @@
 """Reading hash-locked requirements: which versions are pinned, and by which hashes."""
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,10 @@ class Pin:
     version: str
     marker: str
     hashes: frozenset[str]
+
+    def applies(self, platform: str = sys.platform) -> bool:
+        """Whether it is meant for a platform."""
+        return not self.marker or f"'{platform}'" in self.marker
 
 
 def normalised(name: str) -> str:

@@ -1,34 +1,52 @@
-"""The hash-pinned wheel of pip: found in a folder or at the index that this person's pip would ask."""
+"""Hash-pinned wheels: found in a folder or at the index that this person's pip would ask, and pip's own fetched."""
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, SetupError
 from omni.environment.progress import Step
 from omni.environment.requirements import Pin
+from omni.environment.wheel_tags import fits_here, wheel_name
 
 if TYPE_CHECKING:
-    from omni.airlock import Page
+    from omni.airlock import IndexFile, Page
 
 _OFFLINE = "To set up without a network: --from FOLDER, with a folder that `omni export` wrote elsewhere."
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 
 
-def wheel_name(pin: Pin) -> str:
-    """What the index calls it; pip is pure Python, so there is one."""
-    return f"{pin.name}-{pin.version}-py3-none-any.whl"
-
-
 def find_wheel(folder: Path, pin: Pin) -> Path:
-    """The wheel in a folder. Raises NotFound when it is not there, BadFile when it is another one."""
-    path = folder / wheel_name(pin)
-    if not path.is_file():
-        raise NotFound(f"{folder} holds no {path.name}.", hint="Write the export again with `omni export FOLDER`.")
+    """The wheel of a pin in a folder, for this machine. Raises NotFound when it is not there, BadFile when it is another one."""
+    path = next((each for each in sorted(folder.glob("*.whl")) if _is_of(each.name, pin)), None)
+    if path is None:
+        raise NotFound(
+            f"{folder} holds no wheel of {pin.name} {pin.version} for this machine.",
+            hint="Write the export again with `omni export FOLDER`.",
+        )
     _verify(path, pin)
     return path
+
+
+def index_files(project: str, wanted: Callable[[str], bool]) -> "list[IndexFile]":
+    """The files of a project whose names are wanted, by the first of the person's indexes that offers any.
+
+    Raises NetworkBlocked when no index answers, SetupError when none has one or none is configured.
+    """
+    from omni.airlock import find, net_settings
+
+    net = net_settings()
+
+    def get(url: str) -> "Page":
+        from omni.airlock import page  # what it needs for TLS is not loaded for an index on a disk
+
+        return page(url, net=net, headers=[("Accept", _ACCEPT)])
+
+    with _offline_named():
+        return find(project, net, get, lambda file: wanted(file.name))
 
 
 def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
@@ -37,35 +55,38 @@ def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
     Raises NetworkBlocked when no index answers, BadFile when what it sends is not what is pinned, SetupError
     when it has none or no index is configured.
     """
-    from omni.airlock import find, net_settings
+    from omni.airlock import download, net_settings
 
-    path = target / wheel_name(pin) if target.is_dir() else target
-    net = net_settings()
-    name = wheel_name(pin)
+    name = f"{pin.name}-{pin.version}-py3-none-any.whl"  # pip is pure Python
+    path = target / name if target.is_dir() else target
+    (file, *_) = index_files(pin.name, lambda offered: offered == name)
+    if file.sha256 and file.sha256 not in pin.hashes:
+        raise BadFile(
+            f"The index offers a {name} that is not the pinned one (wrong sha256).",
+            hint="Check pip's settings: `pip config list`.",
+        )
 
-    def get(url: str) -> "Page":
-        from omni.airlock import page  # what it needs for TLS is not loaded for an index on a disk
+    def progress(done: int, size: int | None) -> None:
+        tell(Step(phase="installer", name=name, size=done, part=done / size if size else 0.0))
 
-        return page(url, net=net, headers=[("Accept", _ACCEPT)])
+    with _offline_named():
+        download(file.url, path, net=net_settings(), size=file.size, sha256=min(pin.hashes), progress=progress)
+    return path
 
+
+@contextmanager
+def _offline_named() -> Iterator[None]:
+    """Where the index has not what is needed or does not answer, the way without a network is named, too."""
     try:
-        (file, *_) = find(pin.name, net, get, lambda file: file.name == name)
-        if file.sha256 and file.sha256 not in pin.hashes:
-            raise BadFile(
-                f"The index offers a {name} that is not the pinned one (wrong sha256).",
-                hint="Check pip's settings: `pip config list`.",
-            )
-        from omni.airlock import download
-
-        def progress(done: int, size: int | None) -> None:
-            tell(Step(phase="installer", name=name, size=done, part=done / size if size else 0.0))
-
-        download(file.url, path, net=net, size=file.size, sha256=min(pin.hashes), progress=progress)
+        yield
     except NotFound as error:
         raise SetupError(error.message, hint=f"{error.hint} {_OFFLINE}".strip()) from error
     except NetworkBlocked as error:
         raise NetworkBlocked(error.message, hint=f"{error.hint} {_OFFLINE}".strip()) from error
-    return path
+
+
+def _is_of(name: str, pin: Pin) -> bool:
+    return fits_here(name, pin.version) and wheel_name(name).package == pin.name
 
 
 def _verify(path: Path, pin: Pin) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from omni.core.errors import BadFile, EngineError, NotFound, SetupError, UsageError
 from omni.core.paths import Home, own_path
+from omni.environment import WheelMachine, WheelName, unfit, wheel_name
 from omni.runtimes import wheels
 from omni.runtimes.child import ask_child
 from omni.runtimes.companions import EnginePart, companions, fetch_companions
@@ -85,8 +86,8 @@ async def offered(
         return await _mlx(home, name or MLX, airlock, told)
     _refuse_part_of_mlx(what, package)
     file = await _newest(airlock(), match[1], match[2] or "")
-    registry.require_free(name or _named(wheels.wheel_name(file.name)))
-    folder = home.cartridges / "pulls" / f"{DOWNLOAD}{wheels.wheel_name(file.name).package}"
+    registry.require_free(name or _named(wheel_name(file.name)))
+    folder = home.cartridges / "pulls" / f"{DOWNLOAD}{wheel_name(file.name).package}"
     target, sha256 = folder / file.name, file.sha256 or None
     async with _fetching(home, folder):
         await asyncio.to_thread(_keep_only, folder, file.name)
@@ -134,7 +135,7 @@ async def _whole(
     home: Home, offer: EngineOffer, airlock: "Callable[[], Fetcher]", told: "Callable[[FetchProgress], None]"
 ) -> EngineOffer:
     """With what a wheel needs beside itself."""
-    package = wheels.wheel_name(Path(offer.path).name).package if offer.wheel else ""
+    package = wheel_name(Path(offer.path).name).package if offer.wheel else ""
     _refuse_part_of_mlx(offer.path, package)
     if package != LLAMA_CPP:
         return offer
@@ -179,18 +180,18 @@ def _keep_only(folder: Path, name: str) -> None:
 
 
 async def _newest(airlock: "Fetcher", package: str, version: str) -> "IndexFile":
-    machine = wheels.WheelMachine.here()
+    machine = WheelMachine.here()
     wanted = package.lower() if not version else f"{package.lower()} {version}"
     others: list[str] = []
 
     def fits(file: "IndexFile") -> bool:
         try:
-            wheel = wheels.wheel_name(file.name)
+            wheel = wheel_name(file.name)
         except BadFile:
             return False
         if file.yanked or (version and wheel.version != version):
             return False
-        if reason := wheels.unfit(wheel, machine):
+        if reason := unfit(wheel, machine):
             others.append(f"{file.name}: {reason}")
             return False
         return True
@@ -206,11 +207,11 @@ async def _newest(airlock: "Fetcher", package: str, version: str) -> "IndexFile"
         if others:
             raise SetupError(f"No wheel of {wanted} can be used here: {others[-1]}.") from error
         raise
-    releases = [file for file in files if wheels.order(wheels.wheel_name(file.name).version)[1]]
-    return max(releases or files, key=lambda file: wheels.order(wheels.wheel_name(file.name).version))
+    releases = [file for file in files if wheels.order(wheel_name(file.name).version)[1]]
+    return max(releases or files, key=lambda file: wheels.order(wheel_name(file.name).version))
 
 
-def _named(wheel: wheels.WheelName) -> str:
+def _named(wheel: WheelName) -> str:
     """What an engine of a wheel is called: by its package, whose name alone is that of the engine that comes with Omni, and of
     which several versions may be here."""
     return f"{wheel.package}-{wheel.version}" if wheel.package == wheels.PACKAGE else wheel.package
@@ -243,8 +244,8 @@ def _of_file(path: Path, name: str, registry: Runtimes) -> EngineOffer:
 def _told(path: Path, head: bytes) -> tuple[str, str, str]:
     """What an engine of this file is called, where it comes from, and its version if its name tells. Raises BadFile."""
     if path.suffix == ".whl":
-        wheels.for_this_machine(path.name, wheels.WheelMachine.here())
-        wheel = wheels.wheel_name(path.name)
+        wheels.for_this_machine(path.name, WheelMachine.here())
+        wheel = wheel_name(path.name)
         return _named(wheel), f"{wheel.package} {wheel.version}, the wheel {path}", wheel.version
     if head == b"PK\3\4":
         raise BadFile(f"{path} is no program.", hint="If it is a wheel, its name must be that of a wheel.")
@@ -284,7 +285,7 @@ def _parts(offer: EngineOffer) -> tuple[EnginePart, ...]:
 
 
 def _package(part: EnginePart) -> str:
-    return wheels.wheel_name(Path(part.path).name).package
+    return wheel_name(Path(part.path).name).package
 
 
 def _in_place(folder: Path, offer: EngineOffer) -> Runtime:

@@ -38,8 +38,7 @@ def companions(kind: RuntimeKind, *, platform: str = sys.platform) -> "list[Pin]
 
     if (lock := LOCKS.get(kind)) is None:
         return []
-    pins = read_lock(resources("requirements") / lock)
-    return [pin for pin in pins if not pin.marker or f"'{platform}'" in pin.marker]
+    return [pin for pin in read_lock(resources("requirements") / lock) if pin.applies(platform)]
 
 
 async def fetch_companions(

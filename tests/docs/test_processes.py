@@ -63,7 +63,7 @@ def test_the_commands_without_a_wall_are_those_that_the_privacy_page_names() -> 
         name for name in COMMANDS if not WALLS.search((ROOT / "omni" / "cli" / f"{name}.py").read_text("utf-8"))
     }
     (told,) = re.findall(r"^Commands that read neither(.*?)\n\n", PAPERS["docs/privacy.md"], re.MULTILINE | re.DOTALL)
-    assert commands | {"serve key"} == set(re.findall(r"`omni ([a-z ]+)`", told))
+    assert commands | {"serve key", "environment add"} == set(re.findall(r"`omni ([a-z ]+)`", told))
 
 
 def test_the_kinds_are_the_same_for_the_keeper_the_listing_and_the_pane() -> None:

@@ -174,8 +174,10 @@ def test_every_file_of_a_day_is_known_and_holds_only_what_it_may(owner: Person, 
     assert {kind.path for name in written if (kind := at_rest.kind_of(name))} >= {"chat/omni.db*", "question-*.md"}
 
 
-# What such a day does not make: earlier builds, a set-up, plug-ins and themes of a person's own, another terminal.
+# What such a day does not make: earlier builds, a set-up, features, plug-ins and themes of a person's own, another terminal.
 UNMET = {
+    "features/**",
+    "features.lock",
     "audit/airlock*.jsonl",
     "audit/airlock.lock",
     "bin/omni",

@@ -20,6 +20,7 @@ def test_it_agrees_with_the_module_that_knows_where_things_live(name: str) -> No
     lock = REPOSITORY / "requirements" / "core.txt"
     assert Path(place.environment_folder(str(home.root), str(lock))).parent == home.venvs
     assert place.source_root() == str(paths.source_root())
+    assert place.python_tag() == paths.python_tag()
 
 
 def test_the_hash_is_sha256(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from omni.core.errors import BadFile, SetupError
 from omni.core.paths import Home
+from omni.environment import WheelMachine, unfit, wheel_name
 from omni.runtimes import Runtimes, add, offered
-from omni.runtimes.wheels import WheelMachine, order, unfit, unpack, wheel_name
+from omni.runtimes.wheels import order, unpack
 from tests.runtime_tools import fake_server, wheel
 
 LINUX = WheelMachine((3, 11), "Linux", "x86_64", (2, 36))

@@ -1,8 +1,10 @@
-"""What the installer process does for plug-ins: find out what they need, fetch that as wheels, unpack wheels."""
+"""What the installer process does for folders of packages beside the environment, which plug-ins and features have: find out
+what is needed, fetch that as wheels, unpack wheels."""
 
 import hashlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,17 +13,33 @@ from omni.core.errors import BadFile
 from omni.core.files import write_atomic
 from omni.environment import pip_alone
 from omni.environment.installer import WHEEL, Tell, fetch_installer, follow_pip, installed, serve
-from omni.environment.requirements import normalised
+from omni.environment.requirements import normalised, read_lock
+from omni.environment.wheel import find_wheel, index_files
+from omni.environment.wheel_tags import fits_here, pinned_file
 
 _COMMON = ["--no-input", "--disable-pip-version-check", "--only-binary", ":all:", "--progress-bar", "raw"]
 
 REPORT, FETCH = "report.json", "fetch.txt"
-LEFT = (REPORT, FETCH, WHEEL)  # what may lie in a new set after its packages are there, and is needed by nobody
+LEFT = (REPORT, FETCH, WHEEL)  # what may lie in a new folder after its packages are there, and is needed by nobody
+TEMPORARY = "tmp"  # a folder for pip's temporary files, so that none of them is left elsewhere when it is killed
 
 
 def main() -> None:
-    """One of the two tasks, as the first line of standard input says."""
-    serve({"resolve": resolve, "unpack": unpack})
+    """One of the tasks, as the first line of standard input says."""
+    serve({"look": look, "resolve": resolve, "unpack": unpack})
+
+
+def look(order: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:  # noqa: ARG001 - all tasks look alike
+    """Which files the pins of `lock` are on this machine, by the index or in `links`; fetches none of them. Returns name,
+    version and size in bytes of each; the size is None where the index does not say."""
+    parts = []
+    for pin in (pin for pin in read_lock(Path(order["lock"])) if pin.applies()):
+        if order["online"]:
+            size = pinned_file(pin, index_files(pin.name, partial(fits_here, version=pin.version))).size
+        else:
+            size = find_wheel(Path(order["links"][0]), pin).stat().st_size
+        parts.append({"name": pin.name, "version": pin.version, "size": size})
+    return parts
 
 
 def resolve(order: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
@@ -55,7 +73,8 @@ def resolve(order: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
 
 
 def unpack(order: dict[str, Any], tell: Tell) -> dict[str, str]:
-    """Install the wheels that `lock` names into the folder `packages`, from `links` alone; returns names and versions."""
+    """Install the wheels that `lock` names into the folder `packages`, from `links` alone unless `online`; returns names and
+    versions."""
     packages = Path(order["packages"])
     command = ["install", "--no-user", "--no-deps", "--require-hashes", "--no-warn-script-location"]
     where = ["--break-system-packages", "--target", str(packages), "-r", order["lock"]]
