@@ -147,6 +147,36 @@ async def test_a_template_reaches_nothing_of_the_process_that_executes_it(serve:
         ("{{ 9 ** 9 ** 9 ** 9 }}", "raises numbers to powers"),
         ("{{ '%0999999999d' % 1 }}", "formats texts with %"),
         ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion|takes more"),
+        ("{{ 1|round(999999999, 'floor') }}", "round is told a number"),
+        ("{{ 1|round(method='floor', precision=999999999) }}", "round is told a number"),
+        ("{{ 'a\nb'|indent(999999999) }}", "indent is told a number"),
+        ("{{ '{:0999999999d}'.format(1) }}", "formats texts"),
+        ("{{ 'a'.ljust(999999999) }}", "'ljust' of 'str' object is unsafe"),
+        ("{{ ('a'|attr('ljust'))(999999999) }}", "'ljust' of 'str' object is unsafe"),
+        ("{{ ('a' * 999999)|replace('a', 'a' * 999) }}", "replaces by more"),
+        ("{{ ('a' * 999999)|replace(new='a' * 999, old='a') }}", "replaces by more"),
+        ("{{ ('a' * 999999).replace('a', 'a' * 999) }}", "replaces by more"),
+        ("{{ range(99999)|join('a' * 9999) }}", "joins to more"),
+        ("{{ ('a' * 9999).join(range(99999)|map('string')) }}", "joins to more"),
+        ("{{ [[1]]|sum(start=[]) }}", "sums up what are no numbers"),
+        ("{{ ('a' * 999999).strip('b' * 999999) }}", "trims more than 64"),
+        ("{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}", "writes more"),
+        (
+            "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
+            "adds up to more",
+        ),
+        (
+            "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
+            "adds up to more",
+        ),
+        (
+            "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x %}{{ n.x }}{{ n.x }}{% endset %}{% endfor %}",
+            "writes more",
+        ),
+        (
+            "{% set b = [range(9999)|list] * 99999 %}{{ range(9999)|select('in', b)|list }}",
+            "takes more than 0.2 seconds",
+        ),
     ],
 )
 async def test_a_template_that_would_never_end_is_refused_and_its_worker_answers_on(
