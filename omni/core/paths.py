@@ -88,8 +88,13 @@ class Home:
 
     @property
     def audit(self) -> Path:
-        """What went through the airlock."""
+        """What went through the airlock, and what was judged, answered and done."""
         return self.root / "audit"
+
+    @property
+    def consent(self) -> Path:
+        """Rules: what may be done without being asked, and what never."""
+        return self.root / "consent.json"
 
     @property
     def keys(self) -> Path:
