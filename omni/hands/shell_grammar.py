@@ -35,8 +35,10 @@ _OPERAND = r"(\"[^\"]*\"|'[^']*'|\$[?#]|[\w./+-]+)"
 _FILLED_TEST = re.compile(
     rf"\s*(!\s+)?(-[nzefdrwxs]\s+{_OPERAND}|{_OPERAND}\s+(=|==|!=|-eq|-ne|-lt|-gt|-le|-ge)\s+{_OPERAND})\s*"
 )
+_NUMBERS = frozenset((b"}", *(b"%d" % digit for digit in range(10))))  # what may name a stream
 _METACHARACTERS = frozenset(b" \t\n;&|()<>")
 _DIGITS = re.compile(r"\$\(\([0-9 +*/%()-]+\)\)")
+_PATTERN = re.compile(r"[\w.*?/@:+,=-]+")  # of a case
 _DELIMITER = re.compile(r"(['\"]?)(\w+)\1")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -328,7 +330,8 @@ class _ScriptReader:
                         self._word(each, inner)
                     else:
                         self._statement(each, inner)
-                if any("(" in _text(each) for each in child.children if each.type in ("extglob_pattern", "regex")):
+                patterns = [_text(each) for each in child.children if each.type in ("extglob_pattern", "regex")]
+                if any(_PATTERN.fullmatch(pattern) is None for pattern in patterns):
                     self.doubt(child, "its pattern is not understood")
 
     def _test(self, node: "Node", scopes: Scopes, redirections: tuple[Redirection, ...]) -> None:
@@ -393,6 +396,8 @@ class _ScriptReader:
         return [(_text(name).strip(), word)]
 
     def _redirect(self, node: "Node", scopes: Scopes) -> list[Redirection]:
+        if self._source[node.start_byte - 1 : node.start_byte] in _NUMBERS:
+            self.doubt(node, "which stream goes elsewhere is not understood")
         if node.type == "heredoc_redirect":
             return self._heredoc(node, scopes)
         operator = next((child.type for child in node.children if not child.is_named), "")
@@ -462,8 +467,10 @@ class _ScriptReader:
                 return self._unescaped(node, text)
             case "raw_string":
                 return [(text[1:-1], True)]
+            case "string" if "\\\n" in text:  # bash joins what stands around it first: that may begin a command
+                self.doubt(node, "a text that goes on after a backslash is not judged")
             case "string" if not _has_substitution(node):
-                return [(re.sub(r"\\([$`\"\\])", r"\1", text[1:-1].replace("\\\n", "")), True)]
+                return [(re.sub(r"\\([$`\"\\])", r"\1", text[1:-1]), True)]
             case "arithmetic_expansion" if _DIGITS.fullmatch(text.strip()):
                 return [(text, None)]
         self._inside(node, scopes)
