@@ -13,7 +13,7 @@ from omni.core.errors import BadFile, UsageError
 from omni.core.paths import Home
 
 if TYPE_CHECKING:
-    from omni.hands import Act, Judgement, Verdict
+    from omni.hands import Judgement, ToolAct, Verdict
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -168,15 +168,15 @@ def _add(verdict: "Verdict", tool: str, pattern: str, *, project: bool) -> None:
     click.echo(f"{rule.verdict} {rule.tool} {rule.words}{f' in {where}' if where else ''}")
 
 
-def _act(tool: str, what: str, project: Path | None) -> "Act":
-    from omni.hands import Act, project_of
+def _act(tool: str, what: str, project: Path | None) -> "ToolAct":
+    from omni.hands import ToolAct, project_of
 
     folder = project.resolve() if project is not None else Path.cwd()
     top = folder if project is not None else project_of(folder)
     if not what.strip():
         raise UsageError("There is nothing to judge.", hint='As in: omni consent check "git status"')
     touches: Any = (tool,)
-    return Act(
+    return ToolAct(
         tool=tool,
         touches=touches,
         folder=os.path.realpath(folder),

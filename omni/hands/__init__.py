@@ -16,23 +16,23 @@ from omni.core.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from omni.hands.acts import Act, Verdict
+    from omni.hands.acts import ToolAct, Verdict
     from omni.hands.attempts import WallAttempt, try_walls, walls_here
     from omni.hands.consent import ActPart, ConsentJudge, Judgement, consent_record
     from omni.hands.opening import open_approved
     from omni.hands.policy import SandboxPolicy, policy_for, project_of
     from omni.hands.rule_book import RuleBook
-    from omni.hands.rules import Rule, Scope, rule_of
+    from omni.hands.rules import ConsentRule, Scope, rule_of
     from omni.hands.sandbox import OutputChunk, SandboxLayers, ToolEnded, ToolSandbox
 
 __getattr__, __dir__ = lazy(
     __name__,
-    acts="Act Verdict",
+    acts="ToolAct Verdict",
     attempts="WallAttempt try_walls walls_here",
     consent="ActPart ConsentJudge Judgement consent_record",
     opening="open_approved",
     policy="SandboxPolicy policy_for project_of",
     rule_book="RuleBook",
-    rules="Rule Scope rule_of",
+    rules="ConsentRule Scope rule_of",
     sandbox="OutputChunk SandboxLayers ToolEnded ToolSandbox",
 )

@@ -10,7 +10,7 @@ Verdict = Literal["allow", "ask", "deny"]
 VERDICTS: tuple[Verdict, ...] = ("allow", "ask", "deny")  # from the mildest
 
 
-class Act(Struct, frozen=True, kw_only=True):
+class ToolAct(Struct, frozen=True, kw_only=True):
     """One call of a tool.
 
     `path`, `command` (a line for bash) and `host` are what its `touches` are about, "" where it has none. Relative paths count from

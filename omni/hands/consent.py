@@ -17,12 +17,12 @@ from msgspec.structs import replace
 from omni.core.errors import OmniError, SetupError, UsageError
 from omni.core.paths import Home
 from omni.core.record import AuditRecord
-from omni.hands.acts import Act, Verdict, worst
+from omni.hands.acts import ToolAct, Verdict, worst
 from omni.hands.located_paths import is_within, locate, reading_problem, writing_problem
 from omni.hands.rule_book import RuleBook
 from omni.hands.rules import (
     SCOPES,
-    Rule,
+    ConsentRule,
     Scope,
     allows_command,
     concerns_command,
@@ -50,8 +50,8 @@ class ActPart(Struct, frozen=True, kw_only=True):
     text: str
     verdict: Verdict
     reason: str
-    rule: Rule | None = None
-    offered: Rule | None = None
+    rule: ConsentRule | None = None
+    offered: ConsentRule | None = None
     destroys: bool = False
     place: str = ""
     noted: str = ""
@@ -65,7 +65,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
 
     verdict: Verdict
     reason: str
-    rule: Rule | None
+    rule: ConsentRule | None
     parts: tuple[ActPart, ...]
     answers: tuple[Scope, ...] = ()
 
@@ -77,9 +77,9 @@ class ConsentJudge:
         self.book = RuleBook(home)
         self.record = consent_record(home)
         self._home, self._clock = home, clock
-        self._once: list[Act] = []
+        self._once: list[ToolAct] = []
 
-    def judge(self, act: Act) -> Judgement:
+    def judge(self, act: ToolAct) -> Judgement:
         """Say whether an act is allowed, asked about or denied. A dry run: nothing is done, changed or written down."""
         try:
             rules, broken = self.book.all(act.conversation), ""
@@ -103,7 +103,7 @@ class ConsentJudge:
             answers=_answers(act, verdict, parts),
         )
 
-    def enter(self, act: Act) -> Judgement:
+    def enter(self, act: ToolAct) -> Judgement:
         """Judge an act that is about to be done, and write that down; an answer that was for once is used up.
 
         Raises OSError when it cannot be written: then it is not done.
@@ -114,15 +114,15 @@ class ConsentJudge:
         self._note(act, judgement, "begins" if judgement.verdict == "allow" else "")
         return judgement
 
-    def outcome(self, act: Act, outcome: str) -> None:
+    def outcome(self, act: ToolAct, outcome: str) -> None:
         """Write down how an act ended, in a few words without contents (`exit 0`, `written`). Raises OSError."""
         self._note(act, None, outcome)
 
-    def refuse(self, act: Act) -> None:
+    def refuse(self, act: ToolAct) -> None:
         """Write down that the person said no. Raises OSError."""
         self._note(act, None, "refused")
 
-    def grant(self, answer: Scope, act: Act) -> tuple[Rule, ...]:
+    def grant(self, answer: Scope, act: ToolAct) -> tuple[ConsentRule, ...]:
         """Remember that the person allows an act: the narrowest rules that allow it, which are returned; none for once.
 
         Raises UsageError for an answer that is not offered, OSError or StorageError when it cannot be kept.
@@ -146,7 +146,7 @@ class ConsentJudge:
 
     # --- parts
 
-    def _parts(self, act: Act, rules: list[Rule]) -> list[ActPart]:
+    def _parts(self, act: ToolAct, rules: list[ConsentRule]) -> list[ActPart]:
         parts: list[ActPart] = []
         for touch in act.touches:
             if touch == "shell":
@@ -159,7 +159,7 @@ class ConsentJudge:
                 parts.append(self._path(act, Effect(touch, act.path or ".", path=act.path), rules))
         return parts or [self._tool(act, rules)]
 
-    def _shell(self, act: Act, rules: list[Rule]) -> list[ActPart]:
+    def _shell(self, act: ToolAct, rules: list[ConsentRule]) -> list[ActPart]:
         unclear = ActPart(kind="unclear", text=act.command, verdict="ask", reason="")
         folder = locate(".", act.folder, act.project)
         if folder is None or not folder.inside:
@@ -170,7 +170,7 @@ class ConsentJudge:
             return [replace(unclear, reason=f"{error.message} {error.hint}")]
         return [self._effect(act, effect, rules) for effect in done] or [replace(unclear, reason="it runs nothing")]
 
-    def _effect(self, act: Act, effect: Effect, rules: list[Rule]) -> ActPart:
+    def _effect(self, act: ToolAct, effect: Effect, rules: list[ConsentRule]) -> ActPart:
         if effect.kind in ("read", "write"):
             return self._path(act, effect, rules)
         if effect.kind == "network":
@@ -202,7 +202,7 @@ class ConsentJudge:
         words, whole = (effect.words, True) if effect.problem else narrowest(effect.words)
         return replace(part, offered=self._rule("shell", command=words, whole=whole))
 
-    def _path(self, act: Act, effect: Effect, rules: list[Rule]) -> ActPart:
+    def _path(self, act: ToolAct, effect: Effect, rules: list[ConsentRule]) -> ActPart:
         part = ActPart(kind=effect.kind, text=effect.text, verdict="ask", reason="where that path leads cannot be told")
         place, project, write = locate(effect.path, act.folder, act.project), _top(act), effect.kind == "write"
         if place is None:
@@ -226,7 +226,7 @@ class ConsentJudge:
             return replace(part, verdict="allow", reason="it is in the project, and what changes it is judged")
         return replace(part, reason=problem or _NO_RULE, offered=self._rule(effect.kind, path=glob.escape(place.real)))
 
-    def _host(self, act: Act, host: str, text: str, rules: list[Rule]) -> ActPart:
+    def _host(self, act: ToolAct, host: str, text: str, rules: list[ConsentRule]) -> ActPart:
         part = ActPart(kind="network", text=text, verdict="ask", reason=_NO_RULE, noted=host)
         own = [rule for rule in rules if is_about(rule, act.tool, "network", _top(act))]
         if decided := _against(part, own, lambda rule: is_for_host(rule, host)):
@@ -236,7 +236,7 @@ class ConsentJudge:
                 return _by(part, rule)
         return replace(part, offered=self._rule("network", host=host.lower()) if host else None)
 
-    def _tool(self, act: Act, rules: list[Rule]) -> ActPart:
+    def _tool(self, act: ToolAct, rules: list[ConsentRule]) -> ActPart:
         """What no path, command or host says more of."""
         part = ActPart(kind="tool", text=act.tool, verdict="ask", reason=_NO_RULE, noted=act.tool)
         own = [rule for rule in rules if is_about(rule, act.tool, "input", _top(act)) and rule.is_bare]
@@ -248,11 +248,11 @@ class ConsentJudge:
 
     def _rule(
         self, tool: str, *, path: str = "", command: tuple[str, ...] = (), whole: bool = False, host: str = ""
-    ) -> Rule:
+    ) -> ConsentRule:
         made = datetime.fromtimestamp(int(self._clock()), UTC)
-        return Rule(verdict="allow", tool=tool, path=path, command=command, whole=whole, host=host, made=made)
+        return ConsentRule(verdict="allow", tool=tool, path=path, command=command, whole=whole, host=host, made=made)
 
-    def _note(self, act: Act, judgement: Judgement | None, outcome: str) -> None:
+    def _note(self, act: ToolAct, judgement: Judgement | None, outcome: str) -> None:
         now = self._clock()
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
         fields: dict[str, Any] = {
@@ -277,7 +277,7 @@ def consent_record(home: Home) -> AuditRecord:
     return AuditRecord(home.audit, "consent")
 
 
-def _against(part: ActPart, rules: Iterable[Rule], concerns: Callable[[Rule], bool]) -> ActPart | None:
+def _against(part: ActPart, rules: Iterable[ConsentRule], concerns: Callable[[ConsentRule], bool]) -> ActPart | None:
     """What a rule that denies, or else one that asks, makes of a part; None where there is none."""
     own = [rule for rule in rules if rule.verdict != "allow" and concerns(rule)]
     if not own:
@@ -287,7 +287,7 @@ def _against(part: ActPart, rules: Iterable[Rule], concerns: Callable[[Rule], bo
     return replace(part, verdict=rule.verdict, reason=reason, rule=rule)
 
 
-def _by(part: ActPart, rule: Rule) -> ActPart:
+def _by(part: ActPart, rule: ConsentRule) -> ActPart:
     return replace(part, verdict="allow", reason="a rule allows it", rule=rule)
 
 
@@ -295,7 +295,7 @@ def _once(part: ActPart) -> ActPart:
     return replace(part, verdict="allow", reason="you allowed it once") if part.verdict == "ask" else part
 
 
-def _answers(act: Act, verdict: Verdict, parts: list[ActPart]) -> tuple[Scope, ...]:
+def _answers(act: ToolAct, verdict: Verdict, parts: list[ActPart]) -> tuple[Scope, ...]:
     asked = [part for part in parts if part.verdict == "ask"]
     if verdict != "ask":
         return ()
@@ -304,7 +304,7 @@ def _answers(act: Act, verdict: Verdict, parts: list[ActPart]) -> tuple[Scope, .
     return tuple(scope for scope in SCOPES if scope != "conversation" or act.conversation)
 
 
-def _top(act: Act) -> str:
+def _top(act: ToolAct) -> str:
     return os.path.realpath(act.project)
 
 

@@ -18,7 +18,7 @@ from omni.core.located.json_reader import read_json
 from omni.core.located.tree import FileSource
 from omni.core.locks import locked
 from omni.core.paths import Home
-from omni.hands.rules import Rule
+from omni.hands.rules import ConsentRule
 
 FORMAT = 1  # the only one so far
 _MOST = 1000
@@ -31,7 +31,7 @@ class RuleFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`consent.json`."""
 
     format: Literal[1] = 1
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[ConsentRule, ...] = ()
 
 
 class RuleBook:
@@ -39,14 +39,14 @@ class RuleBook:
 
     def __init__(self, home: Home) -> None:
         self._path = home.consent
-        self._conversations: dict[str, list[Rule]] = {}
+        self._conversations: dict[str, list[ConsentRule]] = {}
 
     @property
     def path(self) -> Path:
         """The file."""
         return self._path
 
-    def kept(self) -> tuple[Rule, ...]:
+    def kept(self) -> tuple[ConsentRule, ...]:
         """The rules of the file, in its order. Raises BadFile for one that is damaged or of a later Omni: then nothing is allowed."""
         try:
             data = self._path.read_bytes()
@@ -64,11 +64,11 @@ class RuleBook:
             )
         return convert(located, RuleFile).rules
 
-    def all(self, conversation: str) -> list[Rule]:
+    def all(self, conversation: str) -> list[ConsentRule]:
         """Those of the file and those of a conversation."""
         return [*self.kept(), *self._conversations.get(conversation, ())]
 
-    def keep(self, *rules: Rule) -> None:
+    def keep(self, *rules: ConsentRule) -> None:
         """Add rules to the file; one that is there in other words of verdict is replaced. Raises BadFile or StorageError."""
         with self._changing() as kept:
             for rule in rules:
@@ -77,11 +77,11 @@ class RuleBook:
             if len(kept) > _MOST:
                 raise BadFile(f"{self._path} has {_MOST} rules already.", hint="`omni consent rm N` removes one.")
 
-    def remember(self, conversation: str, *rules: Rule) -> None:
+    def remember(self, conversation: str, *rules: ConsentRule) -> None:
         """Add rules for a conversation, for as long as this process knows it."""
         self._conversations.setdefault(conversation, []).extend(rules)
 
-    def remove(self, number: int) -> Rule:
+    def remove(self, number: int) -> ConsentRule:
         """Take away the rule of that number, counted from 1 as they are listed. Raises NotFound."""
         with self._changing() as kept:
             if not 1 <= number <= len(kept):
@@ -89,7 +89,7 @@ class RuleBook:
             return kept.pop(number - 1)
 
     @contextmanager
-    def _changing(self) -> Iterator[list[Rule]]:
+    def _changing(self) -> Iterator[list[ConsentRule]]:
         """The rules to be changed, while no other process changes them."""
         with storing(self._path):
             make_folder(self._path.parent)
@@ -99,5 +99,5 @@ class RuleBook:
             write_atomic(self._path, msgspec.json.format(msgspec.json.encode(RuleFile(rules=tuple(kept)))))
 
 
-def _about(rule: Rule) -> tuple[object, ...]:
+def _about(rule: ConsentRule) -> tuple[object, ...]:
     return (rule.tool, rule.path, rule.command, rule.whole, rule.host, rule.project)

@@ -12,13 +12,13 @@ from msgspec import Meta, Struct
 from omni.core.errors import UsageError
 from omni.hands.acts import Verdict
 from omni.hands.located_paths import LocatedPath
-from omni.hands.shell_programs import heads, is_open
+from omni.hands.shell_programs import base_name, heads, is_open
 
 Scope = Literal["once", "conversation", "project", "always"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
-class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConsentRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule. It is about a `path`, a `command`, a `host`, or, without any, all that its tool does.
 
     `tool` is the name of a tool, or what tools touch: `read`, `write`, `shell`, `network`, `input`. A rule of a `project` holds there only.
@@ -48,7 +48,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def rule_of(
     verdict: Verdict, tool: str, pattern: str, *, project: str = "", made: datetime, by: str = "person"
-) -> Rule:
+) -> ConsentRule:
     """A rule as a person types it. Raises UsageError for one that says nothing, or would allow everything."""
     import shlex
 
@@ -74,7 +74,7 @@ def rule_of(
             hint=f'Write the whole command, as in: omni consent allow shell "{command[0]} …"',
         )
     whole = verdict == "allow" and bool(command) and is_open(command)
-    return Rule(
+    return ConsentRule(
         verdict=verdict,
         tool=tool,
         path=path,
@@ -87,12 +87,12 @@ def rule_of(
     )
 
 
-def is_about(rule: Rule, tool: str, touch: str, project: str) -> bool:
+def is_about(rule: ConsentRule, tool: str, touch: str, project: str) -> bool:
     """Whether a rule is about a tool that touches something in a project."""
     return rule.tool in (tool, touch) and rule.project in ("", project)
 
 
-def allows_command(rule: Rule, words: tuple[str, ...], *, whole: bool) -> bool:
+def allows_command(rule: ConsentRule, words: tuple[str, ...], *, whole: bool) -> bool:
     """Whether a rule is for a command; where it must be for the `whole` of it, one for what it begins with is not enough."""
     if not rule.command or words[: len(rule.command)] != rule.command:
         return False
@@ -101,17 +101,21 @@ def allows_command(rule: Rule, words: tuple[str, ...], *, whole: bool) -> bool:
     return not only or len(words) == len(rule.command)
 
 
-def concerns_command(rule: Rule, words: tuple[str, ...]) -> bool:
+def concerns_command(rule: ConsentRule, words: tuple[str, ...]) -> bool:
     """Whether a rule that asks or denies is for a command: by the words that are no options in their order, and options anywhere."""
     if not rule.command:
         return rule.is_bare
-    known = heads(words)
-    plain = [word for word in known if not word.startswith("-")]
     wanted = [word for word in rule.command if not word.startswith("-")]
-    return plain[: len(wanted)] == wanted and {word for word in rule.command if word.startswith("-")} <= set(known)
+    options = {word for word in rule.command if word.startswith("-")}
+    for first in {words[0], base_name(words[0])}:  # a program in another folder may be a copy
+        known = heads((first, *words[1:]))
+        plain = [word for word in known if not word.startswith("-")]
+        if plain[: len(wanted)] == wanted and options <= set(known):
+            return True
+    return False
 
 
-def is_for_path(rule: Rule, place: LocatedPath, project: str, *, by_name: bool = False) -> bool:
+def is_for_path(rule: ConsentRule, place: LocatedPath, project: str, *, by_name: bool = False) -> bool:
     """Whether a rule is for a path; `by_name`: it must name the very file."""
     if not rule.path:
         return rule.is_bare and not by_name
@@ -123,7 +127,7 @@ def is_for_path(rule: Rule, place: LocatedPath, project: str, *, by_name: bool =
     return _matches(pattern.split("/"), place.real.split("/"))
 
 
-def is_for_host(rule: Rule, host: str) -> bool:
+def is_for_host(rule: ConsentRule, host: str) -> bool:
     """Whether a rule is for a host."""
     host = host.lower().rstrip(".")
     if not rule.host:

@@ -21,7 +21,7 @@ from omni.hands.shell_programs import (
     READ_BY_PROGRAMS,
     WRAPPERS,
     WRITERS,
-    Program,
+    KnownProgram,
     base_name,
     heads,
     is_system_path,
@@ -231,7 +231,7 @@ class _EffectFinder:
         texts = [word.text if word.known else FILLED_IN for word in words]
         known = heads(texts) if own else tuple(texts)
         fixed = all(word.known for word in words)
-        program = program_of(known) if own else Program()
+        program = program_of(known) if own else KnownProgram()
         problem = ""
         arguments = list(words[len(words) - len(known) + 1 :])
         if known[0] == "git" and len(known) < len(words):
@@ -270,7 +270,7 @@ class _EffectFinder:
             )
         self.effects.insert(before, effect)
 
-    def _arguments(self, program: Program, words: Sequence[Word]) -> tuple[list[Word], str]:
+    def _arguments(self, program: KnownProgram, words: Sequence[Word]) -> tuple[list[Word], str]:
         """What of a program's arguments is no option and no option's value, and what is wrong with the others."""
         positional: list[Word] = []
         problem, rest = "", list(words)
@@ -299,7 +299,7 @@ class _EffectFinder:
             positional[:0] = [Word("")] * program.texts
         return positional, problem
 
-    def _named(self, name: str, program: Program, words: Sequence[Word], folder: str | None) -> None:
+    def _named(self, name: str, program: KnownProgram, words: Sequence[Word], folder: str | None) -> None:
         """The paths among the arguments."""
         if program.texts == -1:
             return
@@ -449,7 +449,7 @@ def _names(pattern: str, folder: str | None) -> list[str] | None:
     return [shown.removesuffix("/") for shown, place in bases if os.path.lexists(place)]
 
 
-def _is_filled_in(program: Program, words: Sequence[Word]) -> bool:
+def _is_filled_in(program: KnownProgram, words: Sequence[Word]) -> bool:
     """Whether an argument that is not known may be an option or a path. What comes after the first text of a program that takes texts
     only is neither."""
     if program.texts == -1 and (program.options is None or (words and words[0].known and not program.options)):
@@ -462,7 +462,7 @@ def _candidates(word: str) -> list[str]:
     if re.match(r"[a-z+]+://", word):
         return [word.removeprefix("file://")] if word.startswith("file://") else []
     parts = [word, *re.split(r"[=:,@]", word)[1:]]
-    if re.match(r"-[A-Za-z].", word) and not word.startswith("--"):
+    if re.match(r"-[A-Za-z]", word) and re.search(r"/|\.\.", word):
         parts.append(word[2:])
     return [part for part in dict.fromkeys(parts) if part and not part.startswith("-")]
 

@@ -21,7 +21,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split(" "))
 
 
-LONGEST = 20_000  # characters of a line; it is read in a tenth of a second at most
+LONGEST = 10_000  # characters of a line; the worst one takes a second to read
 _DEEPEST = 60  # things in each other
 RESERVED = _names("if then elif else fi do done case esac while until for select function { } [[ ]] ! time coproc in")  # fmt: skip
 

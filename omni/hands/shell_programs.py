@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Program(NamedTuple):
+class KnownProgram(NamedTuple):
     """A row. Options are parted by blanks; `=` at the end: it has a value, which is no path; `-#` stands for `-20`.
 
     `options`: all that may be given without being asked about; None: any but the `risky` ones, and no word like `strange`. The first
@@ -32,9 +32,9 @@ def _names(text: str, sign: str = " ") -> frozenset[str]:
 
 def _reads(
     options: str | None = "", *, texts: int = 0, most: int | None = None, walks: str = "", strange: str = ""
-) -> Program:
+) -> KnownProgram:
     """A program that only reads its arguments and prints, with these options."""
-    return Program(options, strange=strange, texts=texts, most=most, walks=walks, free=True)
+    return KnownProgram(options, strange=strange, texts=texts, most=most, walks=walks, free=True)
 
 
 _GREP = (
@@ -76,17 +76,17 @@ PROGRAMS = {
     "grep": _reads(_GREP, texts=1, walks="-r --recursive"), "egrep": _reads(_GREP, texts=1, walks="-r --recursive"), "fgrep": _reads(_GREP, texts=1, walks="-r --recursive"),
     "rg": _reads("-a -i -s -S -v -w -x -c -l -n -N -o -p -F -q -H -I -U -P -0 -# -e= -g= -t= -T= -m= -A= -B= -C= -d= -j= -M= -r= -E= --hidden --files-with-matches --files-without-match --count --json --no-heading --heading --line-number --no-line-number --ignore-case --smart-case --case-sensitive --fixed-strings --multiline --color= --glob= --iglob= --type= --type-not= --max-count= --max-depth= --sort= --stats --trim --column --vimgrep --no-ignore --word-regexp --context= --after-context= --before-context= --regexp=", texts=1, walks="*"),
     # What a rule is needed for, and asks for more with these.
-    "git": Program(risky=_GIT_RISKS, strange=r"^[\w+-]+::"),
+    "git": KnownProgram(risky=_GIT_RISKS, strange=r"^[\w+-]+::"),
     "find": _reads("-name= -iname= -path= -ipath= -wholename= -iwholename= -regex= -iregex= -regextype= -type= -maxdepth= -mindepth= -newer= -newermt= -anewer= -mtime= -atime= -ctime= -mmin= -amin= -cmin= -size= -empty -not -and -or -a -o -print -print0 -prune -perm= -user= -group= -links= -inum= -samefile= -xdev -mount -depth -ls -printf= -true -false -quit -executable -readable -writable -ignore_readdir_race -noleaf -daystart"),
-    "pytest": Program(strange="^@", risky="-c --config-file -p -o --override-ini --rootdir --confcutdir --basetemp --pyargs --pdb --pdbcls --trace --junitxml --junit-xml --junit-prefix --log-file --report-log --resultlog --pastebin --debug --cov-report --cov-config --html --json-report-file --rsyncdir --tx --looponfail"),
-    "npm": Program(risky="--prefix -C --script-shell --node-options --userconfig --globalconfig --cache --shell --init-module --git --editor --viewer --call -c --package --registry --location --global -g --node-gyp --nodedir --proxy --https-proxy --cafile --browser"),
-    "make": Program(risky="-f --file --makefile -C --directory -I --include-dir -E --eval -W -o --old-file --assume-old --environment-overrides -e", most=1, strange="="),
-    "cargo": Program(risky="--config --manifest-path -Z --target-dir --lockfile-path -C --out-dir --artifact-dir --registry --index --unit-graph"),
-    "go": Program(strange="^--?(exec|toolexec|overlay|modfile|modcacherw|mod|o|C|vettool|pkgdir|gccgoflags|ldflags|gcflags|asmflags|compiler|outputdir|.*profile|trace)(=|$)"),
+    "pytest": KnownProgram(strange="^@", risky="-c --config-file -p -o --override-ini --rootdir --confcutdir --basetemp --pyargs --pdb --pdbcls --trace --junitxml --junit-xml --junit-prefix --log-file --report-log --resultlog --pastebin --debug --cov-report --cov-config --html --json-report-file --rsyncdir --tx --looponfail"),
+    "npm": KnownProgram(risky="--prefix -C --script-shell --node-options --userconfig --globalconfig --cache --shell --init-module --git --editor --viewer --call -c --package --registry --location --global -g --node-gyp --nodedir --proxy --https-proxy --cafile --browser"),
+    "make": KnownProgram(risky="-f --file --makefile -C --directory -I --include-dir -E --eval -W -o --old-file --assume-old --environment-overrides -e", most=1, strange="="),
+    "cargo": KnownProgram(risky="--config --manifest-path -Z --target-dir --lockfile-path -C --out-dir --artifact-dir --registry --index --unit-graph"),
+    "go": KnownProgram(strange="^--?(exec|toolexec|overlay|modfile|modcacherw|mod|o|C|vettool|pkgdir|gccgoflags|ldflags|gcflags|asmflags|compiler|outputdir|.*profile|trace)(=|$)"),
     "sed": _reads("-n -E -r -s -z -u -l= --quiet --silent --regexp-extended --separate -e= --expression=", texts=1),
-    "ruff": Program(strange="^@", risky="--config --output-file -o --cache-dir --stdin-filename --fix --unsafe-fixes --extension"),
-    "mypy": Program(strange="^@", risky="--config-file --python-executable --junit-xml --html-report --txt-report --xml-report --any-exprs-report --cobertura-xml-report --lineprecision-report --linecount-report --linecoverage-report --xslt-html-report --xslt-txt-report --cache-dir --shadow-file --custom-typeshed-dir --plugins --install-types --package-root --custom-typing-module --cache-map --dump-build-stats --timing-stats --line-checking-stats"),
-    "tee": Program("-a -i --append", texts=0), "mkdir": Program("-p -v -m= --parents --verbose --mode="), "touch": Program("-a -c -m -d= -t="),
+    "ruff": KnownProgram(strange="^@", risky="--config --output-file -o --cache-dir --stdin-filename --fix --unsafe-fixes --extension"),
+    "mypy": KnownProgram(strange="^@", risky="--config-file --python-executable --junit-xml --html-report --txt-report --xml-report --any-exprs-report --cobertura-xml-report --lineprecision-report --linecount-report --linecoverage-report --xslt-html-report --xslt-txt-report --cache-dir --shadow-file --custom-typeshed-dir --plugins --install-types --package-root --custom-typing-module --cache-map --dump-build-stats --timing-stats --line-checking-stats"),
+    "tee": KnownProgram("-a -i --append", texts=0), "mkdir": KnownProgram("-p -v -m= --parents --verbose --mode="), "touch": KnownProgram("-a -c -m -d= -t="),
 }  # fmt: skip
 
 # Programs whose arguments are written, made or taken away: each is judged as a change of that path.
@@ -139,10 +139,11 @@ def is_system_path(word: str) -> bool:
 
 
 def heads(words: Sequence[str]) -> tuple[str, ...]:
-    """The words of a command that tell what it does, in the form that rules are compared with: `git -C x status` is `git status`."""
+    """The words of a command that tell what it does, in the form that rules are compared with: `/bin/git -C x status` is
+    `git status`. A program in another folder than the system's keeps that."""
     if not words:
         return ()
-    name = base_name(words[0])
+    name = base_name(words[0]) if "/" not in words[0] or is_system_path(words[0]) else words[0]
     if name != "git":
         return (name, *words[1:])
     rest = list(words[1:])
@@ -191,19 +192,19 @@ def is_open(words: Sequence[str]) -> bool:
     return len(words) < needed
 
 
-def program_of(words: Sequence[str]) -> Program:
+def program_of(words: Sequence[str]) -> KnownProgram:
     """What is known of the program that a command runs."""
     if words[:2] == ("python", "-m") and len(words) > 2:
-        return PROGRAMS.get(words[2], Program())
-    return PROGRAMS.get(words[0], Program())
+        return PROGRAMS.get(words[2], KnownProgram())
+    return PROGRAMS.get(words[0], KnownProgram())
 
 
-def word_problem(program: Program, word: str) -> str:
+def word_problem(program: KnownProgram, word: str) -> str:
     """Why a word of a command is asked about wherever it stands; "" where it is not."""
     return f"`{word}` says more than a path or a text" if program.strange and re.search(program.strange, word) else ""
 
 
-def option_problem(program: Program, option: str) -> str:
+def option_problem(program: KnownProgram, option: str) -> str:
     """Why an option is asked about; "" where it is not. It may have its value after `=`, and be several letters in one."""
     name = option.partition("=")[0]
     if program.options is not None:
@@ -217,7 +218,7 @@ def option_problem(program: Program, option: str) -> str:
     return ""
 
 
-def takes_value(program: Program, option: str) -> bool:
+def takes_value(program: KnownProgram, option: str) -> bool:
     """Whether the next word belongs to an option, and is no path."""
     if program.options is None or "=" in option:
         return False

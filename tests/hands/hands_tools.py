@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from omni.core.paths import Home
-from omni.hands import Act, ConsentJudge, Judgement, rule_of
+from omni.hands import ConsentJudge, Judgement, ToolAct, rule_of
 
 MOMENT = datetime(2026, 12, 1, tzinfo=UTC)
 ALLOWED = ("git status", "git diff", "git log", "ls", "cat", "grep", "find", "sed", "sort", "pytest", "python -m pytest", "npm test", "npm run build", "make test", "cargo test", "ruff check", "tee", "mkdir")  # fmt: skip
@@ -38,9 +38,9 @@ def with_rules(home: Home, *, allow: tuple[str, ...] = ALLOWED, deny: tuple[str,
     return judge
 
 
-def shell(project: Path, command: str, *, conversation: str = "talk") -> Act:
+def shell(project: Path, command: str, *, conversation: str = "talk") -> ToolAct:
     """An agent wants to run a command."""
-    return Act(
+    return ToolAct(
         tool="shell",
         touches=("shell",),
         folder=str(project),
@@ -51,10 +51,10 @@ def shell(project: Path, command: str, *, conversation: str = "talk") -> Act:
     )
 
 
-def on_path(project: Path, touch: str, path: str | Path, *, tool: str = "") -> Act:
+def on_path(project: Path, touch: str, path: str | Path, *, tool: str = "") -> ToolAct:
     """An agent wants to read or write a path."""
     assert touch in ("read", "write")
-    return Act(
+    return ToolAct(
         tool=tool or touch,
         touches=(touch,),  # type: ignore[arg-type] # one of the two
         folder=str(project),
