@@ -97,6 +97,11 @@ class Home:
         return self.root / "consent.json"
 
     @property
+    def consent_lock(self) -> Path:
+        """Held by whoever changes those."""
+        return self.root / "consent.lock"
+
+    @property
     def keys(self) -> Path:
         """The hashed keys of those who may use the server."""
         return self.root / "server" / "keys.json"

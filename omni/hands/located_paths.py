@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-SECRET_NAMES = frozenset((".env", ".envrc", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd", ".git-credentials", ".dockercfg", ".boto", ".s3cfg", "credentials", "credentials.json", "credentials.toml", "service-account.json", "secrets.toml", "secrets.yaml", "secrets.yml", "secrets.json", "kubeconfig", "keystore"))  # fmt: skip
+from omni.hands.policy import is_secret
+
 SECRET_FOLDERS = frozenset((".ssh", ".gnupg", ".aws", ".azure", ".kube", ".password-store"))
-SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk")
-EXAMPLES = (".example", ".sample", ".template", ".dist")  # of such files, with nothing in them
 _SKIPPED = frozenset((".git", "node_modules", ".venv", "venv", "__pycache__", "target", ".tox", ".mypy_cache"))
 _LOOKED_THROUGH = 20_000  # entries of a folder that is read as a whole
 
@@ -41,15 +40,11 @@ def locate(path: str, folder: str, project: str) -> LocatedPath | None:
     return LocatedPath(real, real[len(top.rstrip("/")) + 1 :] if real.startswith(top.rstrip("/") + "/") else None)
 
 
-def is_secret(below: str) -> bool:
+def may_be_secret(below: str) -> bool:
     """Whether a path of a project is one of those that log in somewhere, by the names in it."""
     *folders, name = below.lower().split("/")
-    if SECRET_FOLDERS.intersection((*folders, name)):
-        return True
-    if name.endswith((*EXAMPLES, ".pub")):
-        return False
     private_key = name.startswith("id_") and "." not in name
-    return private_key or name in SECRET_NAMES or name.startswith(".env.") or name.endswith(SECRET_ENDINGS)
+    return private_key or is_secret(name) or bool(SECRET_FOLDERS.intersection((*folders, name)))
 
 
 def secrets_below(folder: str) -> Iterator[str]:
@@ -58,7 +53,7 @@ def secrets_below(folder: str) -> Iterator[str]:
     for top, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if one not in _SKIPPED)
         below = os.path.relpath(top, folder)
-        yield from (os.path.join(top, name) for name in sorted(files) if is_secret(f"{below}/{name}"))
+        yield from (os.path.join(top, name) for name in sorted(files) if may_be_secret(f"{below}/{name}"))
         seen += len(files) + len(folders)
         if seen > _LOOKED_THROUGH:
             return
@@ -68,7 +63,7 @@ def reading_problem(place: LocatedPath) -> str:
     """Why reading there is not free; "" where it is."""
     if place.below is None:
         return f"{place.real} is outside the project"
-    if is_secret(place.below):
+    if may_be_secret(place.below):
         return f"{place.below} may hold keys or passwords"
     return _special(place.real)
 
@@ -77,7 +72,7 @@ def writing_problem(place: LocatedPath) -> str:
     """Why writing there needs a rule that names the very file; "" where it does not."""
     if place.below is None:
         return f"{place.real} is outside the project"
-    if is_secret(place.below):
+    if may_be_secret(place.below):
         return f"{place.below} may hold keys or passwords"
     if ".git" in place.below.lower().split("/"):
         return f"{place.below} is git's own, and what it says runs when you use git"

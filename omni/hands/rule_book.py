@@ -38,7 +38,7 @@ class RuleBook:
     """The rules of a home. All methods read the file, so that a rule that was removed elsewhere holds no longer."""
 
     def __init__(self, home: Home) -> None:
-        self._path = home.consent
+        self._path, self._lock = home.consent, home.consent_lock
         self._conversations: dict[str, list[ConsentRule]] = {}
 
     @property
@@ -93,7 +93,7 @@ class RuleBook:
         """The rules to be changed, while no other process changes them."""
         with storing(self._path):
             make_folder(self._path.parent)
-        with locked(self._path.with_suffix(".lock")):
+        with locked(self._lock):
             kept = list(self.kept())
             yield kept
             write_atomic(self._path, msgspec.json.format(msgspec.json.encode(RuleFile(rules=tuple(kept)))))
