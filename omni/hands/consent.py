@@ -6,6 +6,7 @@ is allowed here still runs behind the walls.
 
 import glob
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from omni.hands.shell_programs import DESTROYERS, DESTROYING_WORDS, REFUSED, SUB
 
 _BECOMES = "becomes another user, which only you yourself do"
 _NO_RULE = "no rule allows it"
+_PLAIN = re.compile(r"[\w./+][\w./+-]{0,63}")  # a name, and no argument that may hold a secret
 _NOTED, _NOTED_PARTS = 200, 40  # characters of a part in the record, and parts
 
 
@@ -86,6 +88,9 @@ class ConsentJudge:
         except OmniError as error:
             rules, broken = [], error.message
         parts = self._parts(act, rules)
+        if _holds_home(_top(act)):
+            reason = "it is your home, or holds it, and nothing in it is free"
+            parts = [ActPart(kind="unclear", text="project", verdict="ask", reason=reason), *parts]
         if broken:
             parts = [
                 ActPart(kind="unclear", text="rules", verdict="ask", reason=f"they cannot be read: {broken}"),
@@ -218,7 +223,7 @@ class ConsentJudge:
         if omnis:
             problem = f"{place.real} is Omni's own"
         for rule in own:
-            if rule.verdict == "allow" and is_for_path(rule, place, project, by_name=bool(problem) and place.inside):
+            if rule.verdict == "allow" and is_for_path(rule, place, project, special=bool(problem)):
                 return _by(part, rule)
         if not problem and not write:
             return replace(part, verdict="allow", reason="it is in the project")
@@ -314,4 +319,9 @@ def _destroys(words: tuple[str, ...]) -> bool:
 
 def _noted(words: tuple[str, ...]) -> str:
     """The words that tell what a command does, without its arguments."""
-    return " ".join(word for word in words[: SUBCOMMANDS.get(words[0], 1)] if not word.startswith("-")) if words else ""
+    return " ".join(word for word in words[: SUBCOMMANDS.get(words[0], 1)] if _PLAIN.fullmatch(word)) if words else ""
+
+
+def _holds_home(project: str) -> bool:
+    home = os.path.realpath(os.path.expanduser("~"))
+    return home == project or home.startswith(project.rstrip("/") + "/")

@@ -16,6 +16,7 @@ from omni.hands.shell_programs import base_name, heads, is_open
 
 Scope = Literal["once", "conversation", "project", "always"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+NEVER_BARE = ("read", "write", "shell", "network")  # a rule for these says what it is about
 
 
 class ConsentRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +65,7 @@ def rule_of(
         host = pattern.lower()
     else:
         path = os.path.expanduser(pattern)
-    if not pattern.strip() and tool in ("read", "write", "shell", "network"):
+    if not pattern.strip() and tool in NEVER_BARE:
         raise UsageError(
             f"A rule for {tool} says what it is about.", hint='As in: omni consent allow shell "git status"'
         )
@@ -88,8 +89,10 @@ def rule_of(
 
 
 def is_about(rule: ConsentRule, tool: str, touch: str, project: str) -> bool:
-    """Whether a rule is about a tool that touches something in a project."""
-    return rule.tool in (tool, touch) and rule.project in ("", project)
+    """Whether a rule is about a tool that touches something in a project. One that would allow all reading, writing, running or
+    sending is about nothing, however it came into the file."""
+    everything = rule.verdict == "allow" and rule.is_bare and rule.tool in NEVER_BARE
+    return rule.tool in (tool, touch) and rule.project in ("", project) and not everything
 
 
 def allows_command(rule: ConsentRule, words: tuple[str, ...], *, whole: bool) -> bool:
@@ -115,16 +118,18 @@ def concerns_command(rule: ConsentRule, words: tuple[str, ...]) -> bool:
     return False
 
 
-def is_for_path(rule: ConsentRule, place: LocatedPath, project: str, *, by_name: bool = False) -> bool:
-    """Whether a rule is for a path; `by_name`: it must name the very file."""
+def is_for_path(rule: ConsentRule, place: LocatedPath, project: str, *, special: bool = False) -> bool:
+    """Whether a rule is for a path. For a `special` one in the project it must name the very file, for one outside say a path."""
     if not rule.path:
-        return rule.is_bare and not by_name
+        return rule.is_bare and not special
     pattern = rule.path if rule.path.startswith("/") else os.path.join(glob.escape(project.rstrip("/")), rule.path)
-    if by_name and re.search(r"[*?\[]", re.sub(r"\[[*?\[]\]", "", pattern.rpartition("/")[2])):
-        return False
-    if by_name and ".git" in place.real.split("/") and ".git" not in pattern.split("/"):
-        return False
-    return _matches(pattern.split("/"), place.real.split("/"))
+    parts = pattern.split("/")
+    if special and place.inside:
+        if re.search(r"[*?\[]", re.sub(r"\[[*?\[]\]", "", parts[-1])):
+            return False
+        if ".git" in place.real.lower().split("/") and ".git" not in pattern.lower().split("/"):
+            return False
+    return _matches(parts, place.real.split("/"))
 
 
 def is_for_host(rule: ConsentRule, host: str) -> bool:

@@ -37,9 +37,11 @@ _SHELL_OPTIONS = re.compile(r"-[euxf]*c")
 _MOST_NAMES = 200  # that a pattern may stand for
 _DEEPEST = 8  # commands in commands
 _NOWHERE = (os.devnull, "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty")
-# Of sed: lines by number that are printed, removed or end it, and plain substitutions.
+# Of sed: lines by number or by what is in them that are printed, removed or end it, and plain substitutions.
+_LINE = r"(?:\d+|\$|/(?:[^/\\\n]|\\[^\n])*/)"
 _SED = re.compile(
-    r"((\d+|\$)(,(\d+|\$|\+\d+))?)?\s*[pdq=]|s([/|#,])((?!\5)[^\\\n]|\\[^\n])*\5((?!\5)[^\\\n]|\\[^\n])*\5[gpiI0-9]*"
+    rf"(?:{_LINE}(?:,(?:{_LINE}|\+\d+))?)?\s*"
+    r"(?:[pdq=]|s([/|#,])(?:(?!\1)[^\\\n]|\\[^\n])*\1(?:(?!\1)[^\\\n]|\\[^\n])*\1[gpiI0-9]*)"
 )
 
 
@@ -250,7 +252,7 @@ class _EffectFinder:
         if folder is None and not (program.free and program.texts == -1):
             problem = problem or "in which folder it runs is not known"
         hidden: tuple[tuple[str, ...], ...] = ()
-        if known[0] in LAUNCHERS | RESERVED or not own:
+        if known[0] in LAUNCHERS | RESERVED | WRAPPERS.keys() or not own:
             hidden = _beside(texts)
         if known[0] == "git" and problem:
             known = ("git", *texts[1:])  # no rule for what git does without its options is one for this

@@ -106,6 +106,32 @@ def test_a_project_that_holds_the_home_gives_nothing_of_it_away(judge: ConsentJu
     )
 
 
+def test_of_a_project_that_is_the_persons_home_nothing_is_free(
+    judge: ConsentJudge, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for home in (project, project / "src"):
+        monkeypatch.setenv("HOME", str(home))
+        for act in (on_path(project, "read", "README.md"), shell(project, "ls")):
+            judgement = judge.judge(act)
+            assert (judgement.verdict, judgement.answers) == ("ask", ("once",))
+            assert "it is your home" in judgement.reason
+
+
+def test_a_rule_that_says_nothing_allows_nothing_where_that_would_be_everything(
+    judge: ConsentJudge, project: Path
+) -> None:
+    for tool in ("read", "write", "shell", "network", "edit"):
+        judge.book.keep(ConsentRule(verdict="allow", tool=tool, made=MOMENT))
+    assert judge.judge(on_path(project, "read", "/etc/passwd")).verdict == "ask"
+    assert judge.judge(on_path(project, "write", "README.md")).verdict == "ask"
+    assert judge.judge(shell(project, "node x.js")).verdict == "ask"
+    assert judge.judge(on_path(project, "write", "README.md", tool="edit")).verdict == "allow"  # all that one tool does
+    for path in ("../outside/private.txt", ".env", ".git/config"):
+        assert judge.judge(on_path(project, "write", path, tool="edit")).verdict == "ask"
+    judge.book.keep(ConsentRule(verdict="deny", tool="read", made=MOMENT))
+    assert judge.judge(on_path(project, "read", "README.md")).verdict == "deny"
+
+
 def test_a_rule_for_a_folder_does_not_open_what_is_special_in_it(judge: ConsentJudge, project: Path) -> None:
     judge.book.keep(*(rule_of("allow", tool, "**", made=MOMENT) for tool in ("read", "write")))
     os.link(project / "data.txt", project / "src" / "twin.txt")

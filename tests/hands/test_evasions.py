@@ -332,6 +332,13 @@ sed 's/a/b/w out' data.txt
 sed 's/a/rm x/e' data.txt
 sed '1e rm x' data.txt
 sed -f script.sed data.txt
+sed '/x/e rm x' data.txt
+sed '/x/w out' data.txt
+sed '/a/,/b/w out' data.txt
+sed -n '/x/p;w out' data.txt
+sed '/x/r /etc/passwd' data.txt
+sed 'p\nw out' data.txt
+sed 's/x/y/;e' data.txt
 sed -e p -e '1e rm x' data.txt
 sed -ne 'w out' data.txt
 sed --expression='w out' data.txt

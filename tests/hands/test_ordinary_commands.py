@@ -55,6 +55,9 @@ find src/deep -name '*.py' -exec wc -l {} \;
 find . -type f \( -name '*.md' -o -name '*.txt' \) -print0
 sed -n '1,20p' src/app.py
 sed -n 5p README.md
+sed -n '/def /p' src/app.py
+sed -n '/one/,/two/p' src/app.py
+sed '/^#/d' Makefile
 sed 's/some/more/g' data.txt
 sed -e 's|a|b|' data.txt
 sort data.txt
