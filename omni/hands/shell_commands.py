@@ -290,8 +290,8 @@ class _EffectFinder:
                 continue
             problem = problem or option_problem(program, word.text)
             pattern_given |= bool(re.match(r"--regexp|--expression|-[A-Za-z]*e", word.text))
-            if takes_value(program, word.text) and rest:
-                rest.pop(0)
+            if takes_value(program, word.text) and rest and not (value := rest.pop(0)).known:
+                positional.append(value)  # what is filled in may be several words
         if program.most is not None and len(positional) > program.most:
             problem = problem or "it has more arguments than are judged"
         if program.texts > 0 and not pattern_given:

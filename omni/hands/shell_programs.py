@@ -122,7 +122,7 @@ WRAPPERS = {
     "nice": ("-#", "-n", 0), "nohup": ("", "", 0), "timeout": ("--foreground --preserve-status -v", "-k -s --kill-after --signal", 1),
     "stdbuf": ("", "-i -o -e", 0), "setsid": ("-w -f -c", "", 0), "time": ("-p", "", 0), "command": ("-p", "", 0), "builtin": ("", "", 0),
     "exec": ("-c -l", "-a", 0), "env": ("-i -v -", "-u", 0), "ionice": ("-t", "-c -n", 0),
-    "xargs": ("-0 -r -t -x --null --no-run-if-empty --verbose --exit", "-n -P -L -s -d -E --max-args --max-procs --max-lines --delimiter", 0),
+    "xargs": ("-0 -r -t -x --null --no-run-if-empty --verbose --exit", "-n -P -L -s -d -E --max-args --max-procs --delimiter", 0),
 }  # fmt: skip
 KEEPS_THE_SHELL = frozenset(("command", "builtin"))  # `cd` by these changes the folder
 

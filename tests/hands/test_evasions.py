@@ -261,6 +261,11 @@ ls | xargs -I{} sh -c 'rm {}'
 ls | xargs cat
 ls | xargs git diff
 ls | xargs sh
+ls | xargs --max-lines rm echo
+ls | xargs -l rm echo
+ls | xargs -i rm echo
+ls | xargs -e rm echo
+ls | xargs --max-lines=1 rm
 xargs -a data.txt cat
 xargs --arg-file=data.txt ls
 find . -delete
@@ -541,6 +546,14 @@ cd way-out/..; cat data.txt
 
 # Files: outside, secret, by links, and written by redirections.
 FILES = r"""
+x='1 /etc/passwd'; head -n $x
+x='1 -o out'; sort -k $x data.txt
+x='a -delete'; find . -name $x
+x='1p -i'; sed -n -e $x data.txt
+head -n $(echo 1 /etc/passwd)
+timeout $x ls
+nice -n $x ls
+grep -A $x a data.txt
 cat /etc/passwd
 cat ../outside/private.txt
 cat /tmp/outside-of-it/private.txt
