@@ -13,9 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from omni.airlock.record import LIMIT, add
+from omni.airlock.record import record
 from omni.airlock.wire import ConnectionObserver, Watch
 from omni.core.paths import Home
+from omni.core.record import LIMIT
 
 _AGAIN = 1.0  # seconds between two looks at the bytes of a connection
 
@@ -24,7 +25,7 @@ class Audit:
     """Adds to the record of a home. Used by the threads of all orders."""
 
     def __init__(self, home: Home, *, limit: int = LIMIT) -> None:
-        self._home, self._limit = home, limit
+        self._record, self._limit = record(home), limit
         self._lock, self._lost = threading.Lock(), 0
 
     def line(self, client: str, purpose: str, host: str) -> "AuditLine":
@@ -41,7 +42,7 @@ class Audit:
             if self._lost:
                 fields = {**fields, "lost": self._lost}
             try:
-                line_hash = add(self._home, fields, limit=self._limit)
+                line_hash = self._record.add(fields, limit=self._limit)
             except OSError as error:
                 self._lost += 1
                 sys.stderr.write(f"The audit line for {fields['host']} cannot be written: {error.strerror}.\n")

@@ -88,8 +88,18 @@ class Home:
 
     @property
     def audit(self) -> Path:
-        """What went through the airlock."""
+        """What went through the airlock, and what was judged, answered and done."""
         return self.root / "audit"
+
+    @property
+    def consent(self) -> Path:
+        """Rules: what may be done without being asked, and what never."""
+        return self.root / "consent.json"
+
+    @property
+    def consent_lock(self) -> Path:
+        """Held by whoever changes those."""
+        return self.root / "consent.lock"
 
     @property
     def keys(self) -> Path:

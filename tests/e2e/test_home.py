@@ -113,6 +113,7 @@ def test_every_file_of_a_day_is_known_and_holds_only_what_it_may(owner: Person, 
     owner.omni("ls")
     owner.omni("config", "set", "chat.max_completion_tokens", "40")
     owner.omni("config", "set", "ui.theme", "omni-light")
+    owner.omni("consent", "allow", "shell", "git status")
     (owner.project / "notes.txt").write_text(f"The {WRITTEN} is ripe.\n")
     owner.omni("chat", f"What is a {WRITTEN}? @notes.txt")
     met |= looked_through(home)
@@ -180,6 +181,8 @@ UNMET = {
     "features.lock",
     "audit/airlock*.jsonl",
     "audit/airlock.lock",
+    "audit/consent-*.jsonl",  # of what brains do
+    "audit/consent.head",
     "bin/omni",
     "cartridges/pulls/**",
     "cartridges/quantised/*",  # of a brain that was made smaller
