@@ -69,7 +69,7 @@ class Effect(NamedTuple):
 def effects(line: str, folder: str, project: str) -> list[Effect]:
     """All that a line does when it runs in a folder of a project, in the order in which it is written.
 
-    Files are looked at where a pattern stands for their names, nothing is run. Raises SetupError without the grammar.
+    Files are looked at where a pattern stands for their names, nothing is run. Raises FeatureMissing without the grammar.
     """
     looker = _EffectFinder(project)
     looker.line(line, _Folders(folder), ())

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from omni.core.errors import SetupError
+from omni.core.features import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ class ShellScript(NamedTuple):
 
 
 def read_script(line: str, *, scopes: Scopes = ()) -> ShellScript:
-    """Read a line for bash, which itself stands inside `scopes`. Raises SetupError where the grammar is not installed."""
+    """Read a line for bash, which itself stands inside `scopes`. Raises FeatureMissing where the grammar is not installed."""
     parser = _parser()
     if len(line) > LONGEST:
         return ShellScript((), (Unclear(_short(line), f"it is longer than {LONGEST:,} characters"),))
@@ -113,13 +113,9 @@ def read_script(line: str, *, scopes: Scopes = ()) -> ShellScript:
 
 def _parser() -> "Parser":
     """A new one: two threads must not share it."""
-    try:
-        from tree_sitter import Parser
-    except ImportError as error:
-        raise SetupError(
-            "Commands cannot be judged: the grammar of bash is not installed.",
-            hint="`omni environment add code` installs it.",
-        ) from error
+    require("code")
+    from tree_sitter import Parser
+
     return Parser(_language())
 
 

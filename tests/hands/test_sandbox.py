@@ -298,7 +298,7 @@ async def test_who_stops_listening_ends_the_command_and_all_that_it_started(
     async for event in events:
         if isinstance(event, OutputChunk):
             break
-    assert running("72.25")
+    await until(lambda: running("72.25"))
     await events.aclose()
     await until(lambda: not running("72.25"))
 
