@@ -3,6 +3,7 @@
     service   the chat as front ends see it        runner       the course of a turn and the order of its events
     store     the database                         context      what fits into a prompt, and compaction
     tree      branches                             attachments  `@path` and AGENTS.md
+    tooling   what a turn asks of tools            tool_loop    the rounds of a turn with tools
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from omni.chat.completion import complete_path
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
+    from omni.chat.tooling import TurnTools, WorkLimits
     from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 
 __getattr__, __dir__ = lazy(
@@ -27,5 +29,6 @@ __getattr__, __dir__ = lazy(
     store="ChatStore",
     _titles="title_of",
     _turn_jobs="begin_turn turn_elsewhere turn_here",
+    tooling="TurnTools WorkLimits",
     types="Attachment ChatMessage Conversation SearchHit",
 )

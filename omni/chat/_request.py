@@ -1,6 +1,7 @@
 """From a stored question to what the engine is asked."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from omni.engine import ChatRequest, Engine, adapter_of, sampling_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
+    from omni.chat.tooling import TurnTools
 
 SUMMARY_TOKENS = 1024
 
@@ -38,8 +40,10 @@ async def prepare(
     settings: Settings,
     *,
     limit: int | None = None,
+    tools: "TurnTools | None" = None,
 ) -> Prepared:
-    """Lay out the prompt and make it fit. `limit` is a context that turned out to be smaller than it was thought to be.
+    """Lay out the prompt and make it fit. `limit` is a context that turned out to be smaller than it was thought to be, `tools` are
+    what the brain may call.
 
     Raises ContextOverflow when the last turn alone does not fit.
     """
@@ -55,14 +59,16 @@ async def prepare(
     longest = min(sampling.max_tokens, SUMMARY_TOKENS) if summary else sampling.max_tokens
     beginnings = await store.beginnings(conversation.id)
     expected = min(settings.engine.context, brain.context_max or settings.engine.context)
-    if limit is None and not beginnings and surely_fits(prompt.messages(), longest, expected // 2):
+    offered = tuple(tools.offered) if tools is not None else ()
+    room = expected // 2 - len(msgspec.json.encode(offered)) if offered else expected // 2
+    if limit is None and not beginnings and surely_fits(prompt.messages(), longest, room):
         # Nothing has to be asked before: the engine loads the brain in sight of everybody, and counts before it computes.
         fitted = Fitted(messages=prompt.messages(), max_completion_tokens=longest)
     else:
         can = await engine.capabilities()
         fitted = await fit(
             prompt,
-            count=engine.count_tokens,
+            count=partial(engine.count_tokens, tools=offered),
             allocated=min(limit or can.context, can.context),
             context_max=can.context_max,
             max_tokens=longest,
@@ -76,6 +82,7 @@ async def prepare(
         sampling=msgspec.structs.replace(sampling, max_tokens=fitted.max_completion_tokens),
         adapter=adapter_of(brain),
         fixed=brain.prompt.strip(),
+        tools=offered,
     )
     return Prepared(engine, request, fitted.compacted)
 

@@ -10,7 +10,7 @@ from omni.chat._stored_parts import restored
 from omni.chat.tree import MessageNode, Tree
 from omni.chat.types import ChatMessage, Conversation
 from omni.core.errors import NotFound
-from omni.core.events import ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from omni.core.events import AnswerEvent, Usage
 from omni.core.messages import Part, fold_parts
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ UNION SELECT m.number, m.id, m.parent FROM message m
     WHERE m.conversation = :conversation AND m.parent IS NULL AND EXISTS (SELECT 1 FROM path WHERE parent IS NULL)
 """
 _ID, _PARENT, _OWNER = 1, 2, 10
-_EVENTS = msgspec.json.Decoder(list[TextDelta | ReasoningDelta | ToolCallDelta])
+_EVENTS = msgspec.json.Decoder(list[AnswerEvent])
 _USAGE = msgspec.json.Decoder(Usage)
 
 

@@ -10,6 +10,8 @@ The order of events in a turn:
     TurnQueued* BrainLoading*      while the turn waits for memory or a place
     PromptCounted PromptProgress*
     ReasoningDelta* TextDelta*     stored within 100 ms
+    (ToolCallDelta* ToolStarted ConsentNeeded? QuestionAnswered? ToolOutput* ToolReturned)*
+                                   where tools are offered (`omni.chat._tool_loop`): then as from PromptCounted on
     TurnEnded                      stored for good; nothing follows
 
 A turn that fails raises an OmniError in the place of the rest; its answer is then stored as "failed" with the reason
@@ -35,23 +37,26 @@ from omni.chat.writing import ConversationBusy, Outcome
 from omni.core.clock import Clock
 from omni.core.errors import BadFile, ContextOverflow, EngineError, NotFound, OmniError
 from omni.core.events import (
+    AnswerEvent,
     BrainLoading,
     BrainReplaced,
     ChatEvent,
-    EngineEvent,
     ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
+    ToolReturned,
     TurnEnded,
     TurnQueued,
     TurnStarted,
     Usage,
 )
-from omni.core.messages import Part, ReasoningPart, reasoning_of, text_of
+from omni.core.messages import Part, ReasoningPart, reasoning_of, words_of
 from omni.core.settings import Settings
 from omni.engine import Engine, LoadFailed
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
+    from omni.chat.tooling import TurnTools
 
 LOOK_AGAIN = 0.2
 HEARTBEAT = 0.25
@@ -78,11 +83,12 @@ class EngineSource(Protocol):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """How a turn begins: `begin` stores it, and may find the conversation busy."""
+    """How a turn begins: `begin` stores it, and may find the conversation busy. `tools` are what its brain may call."""
 
     conversation: str
     begin: Callable[[], Awaitable[Started]]
     brain: str = ""
+    tools: "TurnTools | None" = None
 
 
 class _ConversationQueue:
@@ -102,7 +108,7 @@ class _Stopwatch:
         self._thought = 0.0
         self.first: float | None = None
 
-    def see(self, event: EngineEvent) -> None:
+    def see(self, event: ChatEvent) -> None:
         """Note when thoughts begin and end."""
         if isinstance(event, TextDelta | ReasoningDelta):
             if self.first is None:
@@ -238,7 +244,7 @@ class TurnRunner:
         tried: set[str] = set()
         while True:
             try:
-                async with aclosing(self._written(brain, started, buffer, watch, limit)) as events:
+                async with aclosing(self._written(brain, turn, started, buffer, watch, limit=limit)) as events:
                     async for event in events:
                         yield event
                 return
@@ -258,10 +264,17 @@ class TurnRunner:
                 brain = following
 
     async def _written(
-        self, brain: "Brain", started: Started, buffer: AnswerBuffer, watch: _Stopwatch, limit: int | None
+        self,
+        brain: "Brain",
+        turn: Turn,
+        started: Started,
+        buffer: AnswerBuffer,
+        watch: _Stopwatch,
+        *,
+        limit: int | None,
     ) -> AsyncGenerator[ChatEvent]:
         """What this brain makes of the question, in no more context than `limit`."""
-        async with aclosing(self._prepared(brain, started, watch, limit)) as preparing:
+        async with aclosing(self._prepared(brain, turn, started, watch, limit)) as preparing:
             async for step in preparing:
                 if isinstance(step, BrainLoading):
                     yield step
@@ -269,21 +282,27 @@ class TurnRunner:
                     prepared = step
         if prepared.compacted is not None:
             yield prepared.compacted
-        async with aclosing(_closable(prepared.engine.chat(prepared.request))) as events:
+        if turn.tools is None:
+            answered: AsyncIterator[ChatEvent] = prepared.engine.chat(prepared.request)
+        else:
+            from omni.chat._tool_loop import ToolLoop
+
+            answered = ToolLoop(prepared.engine, turn.tools, self._clock, buffer.parts).run(prepared.request)
+        async with aclosing(_closable(answered)) as events:
             async for event in events:
                 watch.see(event)
-                if isinstance(event, TextDelta | ReasoningDelta):
+                if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | ToolReturned):
                     await buffer.add(event)
                 yield _filled(event, watch) if isinstance(event, TurnEnded) else event
 
     async def _prepared(
-        self, brain: "Brain", started: Started, watch: _Stopwatch, limit: int | None
+        self, brain: "Brain", turn: Turn, started: Started, watch: _Stopwatch, limit: int | None
     ) -> AsyncGenerator[BrainLoading | Prepared]:
         """The request, last; counting may have to load the brain first, and that is told."""
 
         async def work() -> Prepared:
             engine = await self._engines.open(brain)
-            return await prepare(self._store, engine, brain, started, self._settings(), limit=limit)
+            return await prepare(self._store, engine, brain, started, self._settings(), limit=limit, tools=turn.tools)
 
         working = asyncio.ensure_future(work())
         try:
@@ -308,7 +327,7 @@ class TurnRunner:
         return brain
 
     def _buffer(self, started: Started) -> AnswerBuffer:
-        async def append(events: list[EngineEvent]) -> None:
+        async def append(events: list[AnswerEvent]) -> None:
             await self._store.append(started.conversation.id, started.answer, *events)
             self._notifier.tell(started.conversation.id, "writing")
 
@@ -349,7 +368,7 @@ def _started(started: Started, brain: str) -> TurnStarted:
         question=started.question or "",
         answer=started.answer,
         brain=brain,
-        prior_text=text_of(started.prior),
+        prior_text=words_of(started.prior),
         prior_reasoning=reasoning_of(started.prior),
     )
 
@@ -366,7 +385,7 @@ def _filled(event: TurnEnded, watch: _Stopwatch) -> TurnEnded:
     )
 
 
-async def _closable(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[EngineEvent]:
+async def _closable(events: AsyncIterator[ChatEvent]) -> AsyncGenerator[ChatEvent]:
     """An iterator that may not be a generator, as one whose closing closes it."""
     try:
         async for event in events:

@@ -1,6 +1,6 @@
 """Turns as jobs: they go on when who asked has left, and any front end may read on, and stop them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from omni.core.events import BrainLoading, ChatEvent, PromptProgress, TurnQueued, TurnStarted
@@ -9,12 +9,17 @@ from omni.jobs import Job, Jobs, RemoteJob
 KIND = "turn"
 
 
-def begin_turn(jobs: Jobs, conversation: str, events: AsyncGenerator[ChatEvent]) -> Job[ChatEvent]:
-    """Let a turn run. Its facts name the `answer` and the `brain` as soon as there is one."""
+def begin_turn(
+    jobs: Jobs,
+    conversation: str,
+    events: AsyncGenerator[ChatEvent] | Callable[[Job[ChatEvent]], AsyncGenerator[ChatEvent]],
+) -> Job[ChatEvent]:
+    """Let a turn run; one whose tools ask the person gets the job, which puts the questions. Its facts name the `answer` and the
+    `brain` as soon as there is one."""
 
     async def run(job: Job[ChatEvent]) -> AsyncGenerator[ChatEvent]:
-        async with aclosing(events):
-            async for event in events:
+        async with aclosing(events(job) if callable(events) else events) as told:
+            async for event in told:
                 if isinstance(event, TurnStarted):
                     job.facts |= {"answer": event.answer, "brain": event.brain}
                 yield event

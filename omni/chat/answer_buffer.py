@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from omni.core.clock import Clock
 from omni.core.errors import StorageError
-from omni.core.events import EngineEvent, ReasoningDelta, TextDelta
+from omni.core.events import AnswerEvent, ReasoningDelta, TextDelta
 from omni.core.messages import Part, fold_parts
 
 INTERVAL = 0.1
@@ -20,12 +20,12 @@ class AnswerBuffer:
     """
 
     def __init__(
-        self, append: Callable[[list[EngineEvent]], Awaitable[None]], clock: Clock, *, prior: tuple[Part, ...] = ()
+        self, append: Callable[[list[AnswerEvent]], Awaitable[None]], clock: Clock, *, prior: tuple[Part, ...] = ()
     ) -> None:
         self._append, self._clock = append, clock
         self._parts = prior
-        self._unfolded: list[EngineEvent] = []
-        self._unstored: list[EngineEvent] = []
+        self._unfolded: list[AnswerEvent] = []
+        self._unstored: list[AnswerEvent] = []
         self._tokens = 0
         self._last = clock.monotonic()
         self._lock = asyncio.Lock()
@@ -41,7 +41,7 @@ class AnswerBuffer:
         self._unfolded = []
         return self._parts
 
-    async def add(self, event: EngineEvent) -> None:
+    async def add(self, event: AnswerEvent) -> None:
         """Take one token (or a few)."""
         if self._failure is not None:
             raise self._failure
@@ -86,9 +86,9 @@ class AnswerBuffer:
                 self._unstored = [*pieces, *self._unstored]
 
 
-def joined(events: Iterable[EngineEvent]) -> list[EngineEvent]:
+def joined(events: Iterable[AnswerEvent]) -> list[AnswerEvent]:
     """The same events with neighbours of one kind as one, so that an answer is a few pieces and not one for each token."""
-    pieces: list[EngineEvent] = []
+    pieces: list[AnswerEvent] = []
     texts: list[str] = []
 
     def end() -> None:

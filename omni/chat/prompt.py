@@ -2,11 +2,21 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from omni.chat.types import ChatMessage
-from omni.core.messages import ContextPart, FilePart, ImagePart, Message, Role
+from omni.core.messages import (
+    ContextPart,
+    FilePart,
+    ImagePart,
+    Message,
+    Role,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from omni.engine import NOT_SEEN, instructed
 
 SUMMARISE = (
@@ -14,6 +24,7 @@ SUMMARISE = (
     " code that still matters and open questions; leave out pleasantries. Answer with the summary only."
 )
 _SUMMARY = "What was said before, summed up:"
+INTERRUPTED = "[It was interrupted before it ended; what it does may have been done in part.]"
 _EARLIER = "Files attached earlier:"
 _AGENTS = "Instructions of this project, from its {path}:"
 
@@ -47,25 +58,28 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         """
         kept = self.turns[left_out:]
         preface = self._preface(left_out, kept)
-        said: list[tuple[Role, list[str | ImagePart]]] = []
-        for role, content in self._said(kept):
-            if role == "user" and preface:
-                content, preface = [preface, *content], ""
-            if content and said and said[-1][0] == role:
-                said[-1][1].extend(content)
-            elif content:
-                said.append((role, content))
-        return instructed([Message.of(role, *_apart(content)) for role, content in said], self.system)
+        said: list[_Utterance] = []
+        for each in self._said(kept):
+            if each.role == "user" and preface:
+                each, preface = _Utterance(each.role, [preface, *each.content]), ""
+            if each.content and said and said[-1].role == each.role and not said[-1].calls and not each.calls:
+                said[-1].content.extend(each.content)
+            elif each.content or each.calls:
+                said.append(each)
+        return instructed([each.message() for each in said], self.system)
 
-    def _said(self, kept: Sequence[PromptTurn]) -> Iterator[tuple[Role, list[str | ImagePart]]]:
+    def _said(self, kept: Sequence[PromptTurn]) -> "Iterator[_Utterance]":
         """What each message says and shows. Of a question that was refused, whose images may be why, only its words go
         before another one."""
         for turn in kept:
             seen = not turn.refused or (turn is kept[-1] and not self.after)
             for message in turn.messages:
-                yield "user" if message.role == "user" else "assistant", _read(message, seen=seen)
+                if message.calls:
+                    yield from _worked(message)
+                else:
+                    yield _Utterance("user" if message.role == "user" else "assistant", _read(message, seen=seen))
         for asked in self.after:
-            yield asked.role, [asked.text]
+            yield _Utterance(asked.role, [asked.text])
 
     def without_refused(self) -> "Prompt":
         """The same without earlier questions that were refused; what was asked last stays."""
@@ -126,6 +140,48 @@ def rendered(part: FilePart | ContextPart) -> str:
     fence = "`" * (longest + 1)
     text = part.text if part.text.endswith("\n") else f"{part.text}\n"
     return f"{part.path if isinstance(part, FilePart) else part.source}\n{fence}\n{text}{fence}"
+
+
+class _Utterance(NamedTuple):
+    """A message before it is one: neighbours of one role are made one, but for those with calls and their results."""
+
+    role: Role
+    content: list[str | ImagePart]
+    calls: tuple[ToolCallPart | ToolResultPart, ...] = ()
+
+    def message(self) -> Message:
+        return Message.of(self.role, *_apart(self.content), *self.calls)
+
+
+def _worked(message: ChatMessage) -> Iterator[_Utterance]:
+    """An answer with calls as the messages that it was: what was said with each round of calls, and their results.
+
+    A call without a result was interrupted, which is said: no template takes one alone.
+    """
+    texts: list[str | ImagePart] = []
+    calls: dict[str, ToolCallPart] = {}
+    results: dict[str, ToolResultPart] = {}
+
+    def ended() -> Iterator[_Utterance]:
+        if texts or calls:
+            yield _Utterance("assistant", list(texts), tuple(calls.values()))
+        for call in calls.values():
+            lost = ToolResultPart.of(INTERRUPTED, call_id=call.id, name=call.name)
+            yield _Utterance("tool", [], (results.get(call.id, lost),))
+        for each in (texts, calls, results):
+            each.clear()
+
+    for part in message.parts:
+        if isinstance(part, ToolResultPart):
+            results[part.call_id] = part
+        elif isinstance(part, ToolCallPart | TextPart):
+            if results:
+                yield from ended()
+            if isinstance(part, ToolCallPart):
+                calls[part.id] = part
+            elif words := part.text.strip():
+                texts.append(words)
+    yield from ended()
 
 
 def _read(message: ChatMessage, *, seen: bool) -> list[str | ImagePart]:

@@ -18,6 +18,7 @@ from omni.core.settings import Settings
 
 if TYPE_CHECKING:
     from omni.chat.store import ChatStore, Started
+    from omni.chat.tooling import TurnTools
     from omni.core.plugins import Plugins
 
 
@@ -152,15 +153,17 @@ class ChatService:
         brain: str = "",
         attachments: Sequence[Attachment] = (),
         system: str | None = None,
+        tools: "TurnTools | None" = None,
     ) -> AsyncGenerator[ChatEvent]:
-        """Ask below the end of the active branch. `brain` and `system`, where given, hold for later turns too."""
+        """Ask below the end of the active branch. `brain` and `system`, where given, hold for later turns too; `tools` are what
+        the brain may call in this one."""
 
         async def begin(context: Sequence[ContextPart]) -> "Started":
             return await self._store.ask(
                 conversation_id, text, attachments=attachments, context=context, brain=brain, system=system
             )
 
-        return self._runner.run(Turn(conversation_id, self._with_context(conversation_id, text, begin), brain))
+        return self._runner.run(Turn(conversation_id, self._with_context(conversation_id, text, begin), brain, tools))
 
     def regenerate(self, conversation_id: str, answer_id: str, *, brain: str = "") -> AsyncGenerator[ChatEvent]:
         """Another answer beside this one (or one to this question), perhaps by another brain."""
@@ -186,9 +189,13 @@ class ChatService:
 
         return self._runner.run(Turn(conversation_id, self._with_context(conversation_id, text, begin), brain))
 
-    def resume(self, conversation_id: str, answer_id: str) -> AsyncGenerator[ChatEvent]:
+    def resume(
+        self, conversation_id: str, answer_id: str, *, tools: "TurnTools | None" = None
+    ) -> AsyncGenerator[ChatEvent]:
         """Go on with an answer that was interrupted, cancelled, cut or failed; the deltas are what is added to it."""
-        return self._runner.run(Turn(conversation_id, lambda: self._store.resume(conversation_id, answer_id)))
+        return self._runner.run(
+            Turn(conversation_id, lambda: self._store.resume(conversation_id, answer_id), tools=tools)
+        )
 
     def compact(self, conversation_id: str, *, brain: str = "") -> AsyncGenerator[ChatEvent]:
         """Have the brain sum up the branch; later prompts begin with this summary, and nothing is deleted."""

@@ -37,7 +37,7 @@ from omni.chat.types import Attachment, ChatMessage, Conversation, Role, SearchH
 from omni.chat.writing import Outcome, Writing
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import NotFound, StorageError, UsageError
-from omni.core.events import EngineEvent
+from omni.core.events import AnswerEvent
 from omni.core.messages import ContextPart, Message, Part
 
 if TYPE_CHECKING:
@@ -397,7 +397,7 @@ class ChatStore:
 
         await self._database.write(work)
 
-    async def append(self, conversation: str, answer: str, *events: EngineEvent) -> None:
+    async def append(self, conversation: str, answer: str, *events: AnswerEvent) -> None:
         """Store what adds to an answer. Raises NotFound when the conversation was deleted meanwhile."""
 
         def work(db: "Connection") -> None:

@@ -5,7 +5,17 @@ from typing import Literal
 import msgspec
 
 from omni.core.events import Usage
-from omni.core.messages import ContextPart, FilePart, ImagePart, Part, ReasoningPart, TextPart, reasoning_of, text_of
+from omni.core.messages import (
+    ContextPart,
+    FilePart,
+    ImagePart,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    reasoning_of,
+    words_of,
+)
 
 Role = Literal["user", "assistant", "summary"]
 State = Literal["complete", "writing", "interrupted", "cancelled", "failed"]
@@ -57,8 +67,8 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a lon
 
     @property
     def text(self) -> str:
-        """Its words."""
-        return only.text if (only := self._only_text) is not None else text_of(self.parts)
+        """Its words, without what tools returned."""
+        return only.text if (only := self._only_text) is not None else words_of(self.parts)
 
     @property
     def reasoning(self) -> str:
@@ -87,6 +97,11 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a lon
     def context(self) -> tuple[ContextPart, ...]:
         """What was looked up for a question."""
         return () if self._only_text is not None else tuple(p for p in self.parts if isinstance(p, ContextPart))
+
+    @property
+    def calls(self) -> tuple[ToolCallPart, ...]:
+        """The tools that were called for an answer."""
+        return () if self._only_text is not None else tuple(p for p in self.parts if isinstance(p, ToolCallPart))
 
 
 class SearchHit(msgspec.Struct, frozen=True, kw_only=True):

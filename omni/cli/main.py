@@ -33,6 +33,7 @@ COMMANDS = {
     "audit": "Show what went through the airlock.",
     "export": "Write what a machine without a network needs to a folder.",
     "bench": "Measure Omni beside Ollama and llama-server, here.",
+    "agent": "Give a brain a task that it works on with tools: it reads and changes files and runs commands, each with your consent.",
     "consent": "See and change what brains may do without asking.",
     "sandbox": "Run a command behind the walls that hold what brains run.",
     "doctor": "Find what is wrong, and print the command that mends it.",

@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from omni.hands import SandboxLayers, SandboxPolicy
 
 TIMED_OUT = 124  # as `timeout` has it
-_GIT = ("git", "config", "--global", "--get")
 
 
 @click.group("sandbox")
@@ -63,6 +60,7 @@ def run(
 
     One word is a command line for bash, several are a program and its arguments.
     """
+    from omni.hands import scratch_folder
     from omni.hands.policy import shell_command
 
     if not any(word.strip() for word in words):
@@ -70,7 +68,7 @@ def run(
     argv = shell_command(words[0]) if len(words) == 1 else ["/usr/bin/env", "--", *words]
 
     async def work(services: "Services") -> int:
-        with _scratch() as scratch:
+        with scratch_folder() as scratch:
             policy = _policy(services, scratch, read=read, write=write, seconds=seconds, strict=strict)
             return await _passed_on(services, argv, policy, reads=reads)
 
@@ -108,10 +106,10 @@ async def _passed_on(services: "Services", argv: list[str], policy: "SandboxPoli
 
 
 async def _try(services: "Services", *, as_json: bool) -> int:
-    from omni.hands import ToolSandbox, try_walls
+    from omni.hands import ToolSandbox, scratch_folder, try_walls
     from omni.hands.attempts import collected, local_sockets
 
-    with _scratch() as scratch, tempfile.TemporaryDirectory(prefix="omni-tried-") as project:
+    with scratch_folder() as scratch, tempfile.TemporaryDirectory(prefix="omni-tried-") as project:
         policy = _policy(services, scratch, folder=Path(project))
         sandbox = ToolSandbox(await services.keeper())
         sockets = local_sockets([services.home.sockets / "keeper.sock"], dict(os.environ))
@@ -140,39 +138,11 @@ def _policy(
 ) -> "SandboxPolicy":
     import msgspec
 
-    from omni.hands import policy_for
-    from omni.hands.policy import give_identity
+    from omni.hands import policy_here
     from omni.hands.sandbox import LAYERS
 
-    name, email = (_configured(key) for key in ("user.name", "user.email"))
-    give_identity(scratch, name, email)
-    policy = policy_for(
-        folder or Path.cwd(),
-        scratch,
-        home=Path.home(),
-        omni=services.home.root,
-        outside=os.environ,
-        read=read,
-        write=write,
-        seconds=seconds,
-    )
+    policy = policy_here(services.home, folder or Path.cwd(), scratch, read=read, write=write, seconds=seconds)
     return msgspec.structs.replace(policy, required=LAYERS) if strict else policy
-
-
-def _configured(key: str) -> str:
-    """What git says of the person, by the person's own file alone: a project's may be a stranger's."""
-    try:
-        done = subprocess.run([*_GIT, key], capture_output=True, text=True, timeout=5, check=False, cwd="/")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """An empty home for a command, which goes with it."""
-    with tempfile.TemporaryDirectory(prefix="omni-scratch-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 def _say_missing(layers: "SandboxLayers") -> None:

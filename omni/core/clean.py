@@ -46,3 +46,8 @@ class Cleaner:
         """What was held back."""
         held, self._held = self._held, ""
         return clean(held)
+
+
+def visible(text: str) -> str:
+    """`text` with all that `clean` would take away written out, as in `\\x1b`: for what a person is to judge as it is."""
+    return _SUSPECT.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)

@@ -143,6 +143,69 @@ class ToolCallDelta(Event, frozen=True):
     arguments: str = ""
 
 
+class ToolStarted(Event, frozen=True):
+    """A call is about to be looked at: the call with this id, the tool, and its arguments as one JSON object."""
+
+    call: str
+    name: str
+    arguments: str
+
+
+class ConsentNeeded(Event, frozen=True):
+    """A call waits for the person. `question` is the id that an answer names, `act` what would be done, in one line, and `shown`
+    the whole of it: a command, the difference to a file. `reasons` say of each part why it is asked, `answers` are what may be
+    answered, "no" first. `destroys`: what it takes away may not come back."""
+
+    question: str
+    call: str
+    tool: str
+    act: str
+    shown: str = ""
+    reasons: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ("no", "once")
+    destroys: bool = False
+
+
+class PersonAsked(Event, frozen=True):
+    """A brain asks the person something; any text is an answer where there are no `choices`."""
+
+    question: str
+    call: str
+    text: str
+    choices: tuple[str, ...] = ()
+
+
+class QuestionAnswered(Event, frozen=True):
+    """What the person said to a question, here or in another window."""
+
+    question: str
+    answer: str
+
+
+class ToolOutput(Event, frozen=True):
+    """What a tool writes while it runs. It is shown, and no brain reads it: that is in `ToolReturned`."""
+
+    call: str
+    text: str
+
+
+ToolOutcome = Literal["done", "failed", "refused", "denied"]
+
+
+class ToolReturned(Event, frozen=True):
+    """How a call ended and what the brain reads of it: it was done, failed, was "refused" by the person or "denied" by a rule.
+
+    `artifact` names the whole result where the text is a part of it.
+    """
+
+    call: str
+    name: str
+    text: str
+    outcome: ToolOutcome = "done"
+    seconds: float = 0.0
+    artifact: str = ""
+
+
 class TurnEnded(Event, frozen=True):
     """The answer is whole ("stop"), asks for tools ("tool_calls"), is cut by its limit ("length"), or was ended by a
     person ("cancelled")."""
@@ -164,4 +227,6 @@ EngineEvent = (
     | ToolCallDelta
     | TurnEnded
 )
-ChatEvent = TurnStarted | BrainReplaced | ContextCompacted | EngineEvent
+ToolEvent = ToolStarted | ConsentNeeded | PersonAsked | QuestionAnswered | ToolOutput | ToolReturned
+AnswerEvent = TextDelta | ReasoningDelta | ToolCallDelta | ToolReturned  # what an answer is made of
+ChatEvent = TurnStarted | BrainReplaced | ContextCompacted | ToolEvent | EngineEvent

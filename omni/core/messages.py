@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeVar
 
 import msgspec
 
-from omni.core.events import ReasoningDelta, TextDelta, ToolCallDelta
+from omni.core.events import ReasoningDelta, TextDelta, ToolCallDelta, ToolReturned
 
 Role = Literal["system", "user", "assistant", "tool"]
 P = TypeVar("P")
@@ -71,11 +71,17 @@ class ToolCallPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
 
 
 class ToolResultPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_result"):
-    """What the call `call_id` of the tool `name` returned; either may be "" where a program left it out."""
+    """What the call `call_id` of the tool `name` returned; either may be "" where a program left it out.
+
+    Of calls that were done here `outcome` and `seconds` say how they ended, and `artifact` names the whole result where this is a part.
+    """
 
     parts: tuple[TextPart | ImagePart, ...] = ()
     call_id: str = ""
     name: str = ""
+    outcome: str = ""
+    seconds: float = 0.0
+    artifact: str = ""
 
     @classmethod
     def of(cls, *parts: str | TextPart | ImagePart, call_id: str = "", name: str = "") -> Self:
@@ -150,6 +156,12 @@ def text_of(parts: Iterable[Part]) -> str:
     return texts[0] if len(texts) == 1 else "".join(texts)
 
 
+def words_of(parts: Iterable[Part]) -> str:
+    """All texts among `parts`, joined, without what tools returned."""
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    return texts[0] if len(texts) == 1 else "".join(texts)
+
+
 def reasoning_of(parts: Iterable[Part]) -> str:
     """All that was thought, joined."""
     thoughts = [part.text for part in parts if isinstance(part, ReasoningPart)]
@@ -175,7 +187,21 @@ def fold_parts(parts: tuple[Part, ...], event: object) -> tuple[Part, ...]:
             return _longer(parts, ReasoningPart(text=text))
         case ToolCallDelta():
             return _called(parts, event)
+        case ToolReturned():
+            return (*parts, returned(event))
     return parts
+
+
+def returned(event: ToolReturned) -> ToolResultPart:
+    """What a call returned, as a part."""
+    return ToolResultPart(
+        parts=tuple(merged((event.text,))),
+        call_id=event.call,
+        name=event.name,
+        outcome=event.outcome,
+        seconds=event.seconds,
+        artifact=event.artifact,
+    )
 
 
 def _longer(parts: tuple[Part, ...], more: TextPart | ReasoningPart) -> tuple[Part, ...]:

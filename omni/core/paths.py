@@ -102,6 +102,16 @@ class Home:
         return self.root / "consent.lock"
 
     @property
+    def changes(self) -> Path:
+        """Changes that tools made to files, with what was there before."""
+        return self.root / "changes"
+
+    @property
+    def artifacts(self) -> Path:
+        """What tools returned, whole, where a conversation has a part of it."""
+        return self.root / "artifacts"
+
+    @property
     def keys(self) -> Path:
         """The hashed keys of those who may use the server."""
         return self.root / "server" / "keys.json"
@@ -208,11 +218,15 @@ class Home:
         name = zlib.crc32(os.fsencode(self.root))
         return Path(f"/tmp/omni-{os.getuid()}-{name:08x}")  # owner and mode are checked by ensure_sockets
 
-    # Methods, because `omni uninstall` takes away what is a property: these two are the person's own.
+    # Methods, because `omni uninstall` takes away what is a property: these are the person's own.
 
     def themes(self) -> Path:
         """Themes that the person put there."""
         return self.root / "themes"
+
+    def agents(self) -> Path:
+        """Agents that the person put there."""
+        return self.root / "agents"
 
     def copied(self) -> Path:
         """What was copied in a terminal that takes no copies."""

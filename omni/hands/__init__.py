@@ -10,6 +10,10 @@ policy    what a command may read, write and take          sandbox   running a c
 inside    the process that puts the walls up               host      the process that starts those, for all front ends of a home
 mounts    what a command sees of the file system           walls     what it may ask of the kernel, and how much it may take
 attempts  every wall tried from inside
+
+tool       what a tool is: a plan that can be judged, then done     tools      the tools themselves, toolset all of them
+workplace  where tools work                                         changes    changes to files, shown first, taken back later
+artifacts  what tools returned, whole                               personal   what a command of this person gets
 """
 
 from omni.core.lazy import lazy
@@ -17,22 +21,34 @@ from omni.core.lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from omni.hands.acts import ToolAct, Verdict
+    from omni.hands.artifacts import LONGEST_RESULT, Artifacts, trimmed
     from omni.hands.attempts import WallAttempt, try_walls, walls_here
+    from omni.hands.changes import ChangeLog, ChangeRecord, FileChange
     from omni.hands.consent import ActPart, ConsentJudge, Judgement, consent_record
     from omni.hands.opening import open_approved
+    from omni.hands.personal import policy_here, scratch_folder
     from omni.hands.policy import SandboxPolicy, policy_for, project_of
     from omni.hands.rule_book import RuleBook
     from omni.hands.rules import ConsentRule, Scope, rule_of
     from omni.hands.sandbox import OutputChunk, SandboxLayers, ToolEnded, ToolSandbox
+    from omni.hands.tool import HandTool, PersonQuestion, ToolPlan, ToolResult
+    from omni.hands.toolset import all_tools
+    from omni.hands.workplace import Workplace
 
 __getattr__, __dir__ = lazy(
     __name__,
     acts="ToolAct Verdict",
+    artifacts="LONGEST_RESULT Artifacts trimmed",
     attempts="WallAttempt try_walls walls_here",
+    changes="ChangeLog ChangeRecord FileChange",
     consent="ActPart ConsentJudge Judgement consent_record",
     opening="open_approved",
+    personal="policy_here scratch_folder",
     policy="SandboxPolicy policy_for project_of",
     rule_book="RuleBook",
     rules="ConsentRule Scope rule_of",
     sandbox="OutputChunk SandboxLayers ToolEnded ToolSandbox",
+    tool="HandTool PersonQuestion ToolPlan ToolResult",
+    toolset="all_tools",
+    workplace="Workplace",
 )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from omni.hands.policy import is_secret
 
 SECRET_FOLDERS = frozenset((".ssh", ".gnupg", ".aws", ".azure", ".kube", ".password-store"))
-_SKIPPED = frozenset((".git", "node_modules", ".venv", "venv", "__pycache__", "target", ".tox", ".mypy_cache"))
+SKIPPED = frozenset((".git", "node_modules", ".venv", "venv", "__pycache__", "target", ".tox", ".mypy_cache"))
 _LOOKED_THROUGH = 20_000  # entries of a folder that is read as a whole
 
 
@@ -51,7 +51,7 @@ def secrets_below(folder: str) -> Iterator[str]:
     """Files below a folder that log in somewhere, as far as its first 20,000 entries tell; packages of others are not looked at."""
     seen = 0
     for top, folders, files in os.walk(folder):
-        folders[:] = sorted(one for one in folders if one not in _SKIPPED)
+        folders[:] = sorted(one for one in folders if one not in SKIPPED)
         below = os.path.relpath(top, folder)
         yield from (os.path.join(top, name) for name in sorted(files) if may_be_secret(f"{below}/{name}"))
         seen += len(files) + len(folders)

@@ -1,16 +1,30 @@
-"""Tools that plug-ins offer: what is wrong with one, the schema of its arguments, and the proof that some follow it."""
+"""Tools: what is wrong with one, the schema of its arguments, and the proof that some follow it."""
 
 import re
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import msgspec
 
 from omni.core.errors import OmniError, UsageError
-from omni.core.hooks import PluginTool, Touch
+from omni.core.hooks import Touch
 from omni.schemas.compiled import compile_schema
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # what the protocols of brains take
 _TOUCHES = get_args(Touch)
+
+
+class SchemaTool(Protocol):
+    """The part of a tool that says what it takes: `parameters` is a JSON Schema of an object, or a Struct that has one."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def parameters(self) -> dict[str, Any] | type[msgspec.Struct]:
+        """What it takes."""
+        ...
 
 
 def problem(tool: Any) -> str:
@@ -29,7 +43,7 @@ def problem(tool: Any) -> str:
     return ""
 
 
-def parameters_of(tool: PluginTool) -> dict[str, Any]:
+def parameters_of(tool: SchemaTool) -> dict[str, Any]:
     """The JSON Schema of its arguments. Raises UsageError where they are no object."""
     given: Any = tool.parameters
     if isinstance(given, type) and issubclass(given, msgspec.Struct):
@@ -49,7 +63,7 @@ def parameters_of(tool: PluginTool) -> dict[str, Any]:
     return given
 
 
-def proved_arguments(tool: PluginTool, value: Any) -> Any:
+def proved_arguments(tool: SchemaTool, value: Any) -> Any:
     """What `tool.run` takes: the arguments as they are, or as a value of its Struct. Raises UsageError, which says where
     they are not what its schema asks for. Blocking."""
     fault = compile_schema(parameters_of(tool)).fault(value)
@@ -68,7 +82,7 @@ def proved_arguments(tool: PluginTool, value: Any) -> Any:
     return value
 
 
-def expected(tool: PluginTool) -> str:
+def expected(tool: SchemaTool) -> str:
     """What it takes, in a few words: the names of its parameters with their types, in brackets what may be left out."""
     schema = parameters_of(tool)
     properties, required = schema.get("properties"), schema.get("required", ())

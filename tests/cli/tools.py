@@ -48,10 +48,10 @@ def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
 class Terminal:
     """A command at a terminal of its own."""
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], folder: Path = ROOT) -> None:
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
-            os.chdir(ROOT)
+            os.chdir(folder)
             os.execvpe(command[0], command, environment)
         self.screen = ""
         self._seen = 0
@@ -150,9 +150,9 @@ class Cli:
         out, err = process.communicate(timeout=seconds)
         return Result(process.returncode, out.decode(), err.decode())
 
-    def terminal(self, *words: str, **environment: str) -> Terminal:
+    def terminal(self, *words: str, folder: Path = ROOT, **environment: str) -> Terminal:
         """Start a command at a terminal."""
-        session = Terminal([*self.command, *words], self.environment | {"TERM": "dumb"} | environment)
+        session = Terminal([*self.command, *words], self.environment | {"TERM": "dumb"} | environment, folder)
         self._terminals.append(session)
         return session
 

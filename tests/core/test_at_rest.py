@@ -12,6 +12,8 @@ FOLDERS = (
     "bin",
     "logs",
     "engines",
+    "changes",
+    "artifacts",
     "engine_builds",
     "quantised",
     "cartridges",

@@ -193,11 +193,11 @@ def set_sizes(folder: Path) -> None:
 
 async def test_the_check_of_the_environment_has_what_is_wrong_with_features(desk: Desk) -> None:
     (desk.home.features / "code").mkdir()
-    found = {each.name: each for each in await Environment(desk.home, desk.clone.root).check()}
-    assert "feature-code.txt cannot be read" in found["features"].detail  # the tiny clone has no such lock
+    wrong = {each.name: each for each in await Environment(desk.home, desk.clone.root).check()}
+    assert "feature-code.txt cannot be read" in wrong["features"].detail  # the tiny clone has no such lock
     (desk.clone.requirements / "feature-code.txt").write_text("")
-    found = {each.name: each for each in await Environment(desk.home, desk.clone.root).check()}
-    assert "features" not in found
+    wrong = {each.name: each for each in await Environment(desk.home, desk.clone.root).check()}
+    assert "features" not in wrong
 
 
 def wrong_hash(desk: Desk) -> None:

@@ -11,13 +11,19 @@ from omni.core.events import (
     BrainLoading,
     BrainReplaced,
     ChatEvent,
+    ConsentNeeded,
     ContextCompacted,
+    PersonAsked,
     PromptCounted,
     PromptProgress,
+    QuestionAnswered,
     ReasoningDelta,
     TextDelta,
     TokenLogprob,
     ToolCallDelta,
+    ToolOutput,
+    ToolReturned,
+    ToolStarted,
     TurnEnded,
     TurnQueued,
     TurnStarted,
@@ -163,7 +169,13 @@ class RunningAnswer:
             case PromptCounted(tokens=tokens, allocated=allocated):
                 self.prompt_tokens, self.allocated = tokens, allocated
                 return ("status",)
-            case TokenLogprob() | ToolCallDelta():
+            case ToolStarted(name=name):
+                return self.does(f"working: {name}")
+            case ConsentNeeded(act=act):
+                return self.does(f"asks for your consent: {act}")
+            case PersonAsked(text=text):
+                return self.does(f"asks: {text}")
+            case TokenLogprob() | ToolCallDelta() | QuestionAnswered() | ToolOutput() | ToolReturned():
                 return ()
             case TurnEnded():
                 self.state = "ended"

@@ -43,6 +43,18 @@ export interface ComputeDevice {
   card: string;
 }
 
+export interface ConsentNeeded {
+  type: "consent_needed";
+  question: string;
+  call: string;
+  tool: string;
+  act: string;
+  shown: string;
+  reasons: string[];
+  answers: string[];
+  destroys: boolean;
+}
+
 export interface ContextCompacted {
   type: "context_compacted";
   left_out_turns: number;
@@ -214,6 +226,14 @@ export interface Palette {
 
 export type Part = TextPart | ReasoningPart | ImagePart | FilePart | ContextPart | ToolCallPart | ToolResultPart;
 
+export interface PersonAsked {
+  type: "person_asked";
+  question: string;
+  call: string;
+  text: string;
+  choices: string[];
+}
+
 export interface PluginPage {
   plugin: string;
   title: string;
@@ -284,6 +304,12 @@ export interface PullVerifying {
   type: "pull_verifying";
   done: number;
   total: number;
+}
+
+export interface QuestionAnswered {
+  type: "question_answered";
+  question: string;
+  answer: string;
 }
 
 export interface Reading {
@@ -439,11 +465,37 @@ export interface ToolCallPart {
   arguments: string;
 }
 
+export interface ToolOutput {
+  type: "tool_output";
+  call: string;
+  text: string;
+}
+
 export interface ToolResultPart {
   type: "tool_result";
   parts: (TextPart | ImagePart)[];
   call_id: string;
   name: string;
+  outcome: string;
+  seconds: number;
+  artifact: string;
+}
+
+export interface ToolReturned {
+  type: "tool_returned";
+  call: string;
+  name: string;
+  text: string;
+  outcome: "denied" | "done" | "failed" | "refused";
+  seconds: number;
+  artifact: string;
+}
+
+export interface ToolStarted {
+  type: "tool_started";
+  call: string;
+  name: string;
+  arguments: string;
 }
 
 export interface TriedRow {
@@ -462,7 +514,7 @@ export interface TurnEnded {
   context_allocated: number;
 }
 
-export type TurnEvent = TurnStarted | BrainReplaced | ContextCompacted | TurnQueued | BrainLoading | PromptCounted | PromptProgress | ReasoningDelta | TextDelta | TokenLogprob | ToolCallDelta | TurnEnded | ProblemEvent;
+export type TurnEvent = TurnStarted | BrainReplaced | ContextCompacted | ToolStarted | ConsentNeeded | PersonAsked | QuestionAnswered | ToolOutput | ToolReturned | TurnQueued | BrainLoading | PromptCounted | PromptProgress | ReasoningDelta | TextDelta | TokenLogprob | ToolCallDelta | TurnEnded | ProblemEvent;
 
 export interface TurnQueued {
   type: "turn_queued";

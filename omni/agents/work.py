@@ -1,0 +1,101 @@
+"""A task for an agent: a turn in a conversation of its own, as a job that any front end may watch, stop and answer."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from omni.agents.spec import AgentSpec, tools_named
+from omni.agents.toolbox import Toolbox
+from omni.chat import ChatService, WorkLimits, begin_turn
+from omni.core.events import ChatEvent
+from omni.core.paths import Home
+from omni.hands import (
+    Artifacts,
+    ChangeLog,
+    ConsentJudge,
+    ConsentRule,
+    ToolSandbox,
+    Workplace,
+    policy_here,
+    project_of,
+    scratch_folder,
+)
+from omni.jobs import Job, Jobs, Question
+
+if TYPE_CHECKING:
+    from omni.keeper import KeeperClient
+
+
+class WorkServices(Protocol):
+    """The part of `omni.app.Services` that work needs."""
+
+    home: Home
+
+    @property
+    def chat(self) -> ChatService:
+        """The conversations."""
+        ...
+
+    @property
+    def jobs(self) -> Jobs:
+        """The work of this process."""
+        ...
+
+    async def keeper(self) -> "KeeperClient":
+        """The keeper, which starts the sandbox."""
+        ...
+
+
+async def begin_work(
+    services: WorkServices,
+    agent: AgentSpec,
+    task: str,
+    *,
+    folder: Path,
+    brain: str = "",
+    rules: Sequence[ConsentRule] = (),
+    limits: WorkLimits | None = None,
+) -> Job[ChatEvent]:
+    """Let an agent work on a task in a folder. `rules` hold for this work; what they do not allow is asked by the job.
+
+    Raises what the conversation raises, and NotFound for a folder that is not there.
+    """
+    project = await asyncio.to_thread(project_of, folder)
+    conversation = (await services.chat.create(project=folder, brain=brain or agent.brain, system=agent.prompt)).id
+    judge = ConsentJudge(services.home)
+    judge.book.remember(conversation, *rules)
+    sandbox = ToolSandbox(await services.keeper())
+
+    async def work(job: Job[ChatEvent]) -> AsyncGenerator[ChatEvent]:
+        async def ask(question: str, text: str, choices: Sequence[str]) -> str:
+            return await job.ask(Question(id=question, text=text, choices=tuple(choices)))
+
+        with scratch_folder() as scratch:
+            place = Workplace(
+                folder,
+                project,
+                judge=judge,
+                sandbox=sandbox,
+                policy=lambda seconds: policy_here(services.home, folder, scratch, seconds=seconds),
+                changes=ChangeLog(services.home),
+                agent=agent.name,
+                conversation=conversation,
+            )
+            tools = Toolbox(
+                tools_named(agent.tools, agent.name),
+                place,
+                ask=ask,
+                artifacts=Artifacts(services.home),
+                forced=agent.forced,
+                limits=limits or WorkLimits(steps=agent.steps, seconds=agent.minutes * 60),
+            )
+            turn = services.chat.ask(conversation, task, brain=brain or agent.brain, tools=tools)
+            async with aclosing(turn) as events:
+                async for event in events:
+                    yield event
+
+    job = begin_turn(services.jobs, conversation, work)
+    job.facts["agent"] = agent.name
+    return job
