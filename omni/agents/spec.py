@@ -28,7 +28,8 @@ _HINT = "It begins with a line ---, then `about: …` and `tools: […]`, a line
 
 
 class AgentSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an agent is. `brain` is "" for the one that answers otherwise; `forced` makes each step a call, as small brains need it."""
+    """What an agent is. `brain` is "" for the one that answers otherwise; `forced` makes each step a call, as small brains need it;
+    `check` is a command line that must succeed before an answer counts."""
 
     about: Annotated[str, Meta(min_length=1, max_length=300)]
     tools: tuple[str, ...]
@@ -36,6 +37,7 @@ class AgentSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     steps: Annotated[int, Meta(ge=1, le=500)] = 30
     minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
     forced: bool = True
+    check: str = ""
     name: str = ""
     prompt: str = ""
     path: str = ""

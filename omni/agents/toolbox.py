@@ -46,7 +46,8 @@ Asker = Callable[[str, str, Sequence[str]], Awaitable[str]]
 
 
 class Toolbox:
-    """What a brain may do at one place of work. `ask` gets a question's id, its text and its answers; see `TurnTools`."""
+    """What a brain may do at one place of work; see `TurnTools`. `ask` gets a question's id, its text and its answers, `check` is a
+    command line that must succeed before an answer counts."""
 
     def __init__(
         self,
@@ -58,13 +59,22 @@ class Toolbox:
         forced: bool = True,
         limits: WorkLimits | None = None,
         longest: int = LONGEST_RESULT,
+        check: str = "",
     ) -> None:
         self.forced, self.limits = forced, limits or WorkLimits()
         self._tools = {tool.name: tool for tool in tools}
         self._place, self._ask, self._artifacts, self._longest = place, ask, artifacts, longest
+        self._check, self._unchecked = check, bool(check)
         self.offered = tuple(
             Tool(name=tool.name, description=tool.about, parameters=parameters_of(tool)) for tool in tools
         )
+
+    @property
+    def check(self) -> ToolCallPart | None:
+        """The command that must succeed before an answer counts."""
+        if not self._unchecked:
+            return None
+        return ToolCallPart(id="check", name="run_command", arguments=json.dumps({"command": self._check}))
 
     async def is_free(self, call: ToolCallPart) -> bool:
         """Whether a call only looks at what may be looked at without asking."""
@@ -85,7 +95,10 @@ class Toolbox:
             planned = await asyncio.to_thread(self._planned, call)
             async with aclosing(self._done(call, planned)) as events:
                 async for event in events:
-                    yield event if not isinstance(event, ToolReturned) else await self._kept(event, began)
+                    if isinstance(event, ToolReturned):
+                        self._follow(call, planned.tool, event)
+                        event = await self._kept(event, began)
+                    yield event
         except OmniError as error:
             yield await self._kept(_returned(call, f"{error.message} {error.hint}".strip(), "failed"), began)
         except OSError as error:
@@ -149,6 +162,13 @@ class Toolbox:
         finally:
             if plan.act is not None:
                 self._place.judge.outcome(plan.act, outcome)
+
+    def _follow(self, call: ToolCallPart, tool: HandTool, event: ToolReturned) -> None:
+        """Know whether the check succeeded since the last change."""
+        if tool.name == "run_command" and json.loads(call.arguments).get("command") == self._check:
+            self._unchecked = event.outcome != "done"
+        elif self._check and set(tool.touches) & {"write", "shell"}:
+            self._unchecked = True
 
     async def _kept(self, event: ToolReturned, began: float) -> ToolReturned:
         """A result as a brain reads it; what is too long for it is kept whole."""

@@ -57,8 +57,10 @@ async def begin_work(
     brain: str = "",
     rules: Sequence[ConsentRule] = (),
     limits: WorkLimits | None = None,
+    check: str = "",
 ) -> Job[ChatEvent]:
-    """Let an agent work on a task in a folder. `rules` hold for this work; what they do not allow is asked by the job.
+    """Let an agent work on a task in a folder. `rules` hold for this work; what they do not allow is asked by the job. `check` is a
+    command line that must succeed before an answer counts; "" for the agent's own.
 
     Raises what the conversation raises, and NotFound for a folder that is not there.
     """
@@ -90,6 +92,7 @@ async def begin_work(
                 artifacts=Artifacts(services.home),
                 forced=agent.forced,
                 limits=limits or WorkLimits(steps=agent.steps, seconds=agent.minutes * 60),
+                check=check or agent.check,
             )
             turn = services.chat.ask(conversation, task, brain=brain or agent.brain, tools=tools)
             async with aclosing(turn) as events:

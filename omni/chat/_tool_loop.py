@@ -7,7 +7,7 @@ results go into the next round. However it ends, the last thing is an answer in 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -20,6 +20,7 @@ from omni.core.errors import ContextOverflow
 from omni.core.events import (
     ChatEvent,
     ContextCompacted,
+    EngineEvent,
     TextDelta,
     ToolCallDelta,
     ToolEvent,
@@ -32,6 +33,7 @@ from omni.engine import ChatRequest, Engine, Tool
 
 SAME_CALLS = 3  # the same call with the same result, after which the brain is going round in a circle
 FAILED_CALLS = 5  # in a row
+MOST_CHECKS = 4  # of what a brain says is done
 KEPT_ROUNDS = 2  # whose results stay when the context gets full
 SHORT = 300  # characters of a result that stays as it is
 LEFT_OUT = "[{name}: its result of {size:,} characters is left out to make room; call it again if it is needed.]"
@@ -41,6 +43,8 @@ ANSWERING = Tool(
     description="End the work: tell the person what you did or found out. Call it when the task is done, or cannot be done.",
     parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
 )
+CHECK_FAILS = "This is not finished: the check that was to succeed fails."
+_COMPLAINT = "You said that you are done, but the check fails:\n\n{result}\n\nGo on until it succeeds."
 _STOPPED = "You have to stop here: {reason}. Do not call tools any more. Tell in a few sentences what was done and what is left to do."
 
 
@@ -54,61 +58,102 @@ class ToolLoop:
         self._called = sum(isinstance(part, ToolCallPart) for part in prior)
         self._usage = Usage()
         self._same: Counter[str] = Counter()
-        self._failed = self._steps = 0
+        self._failed = self._steps = self._checks = 0
+        self._passed, self._stop = True, ""  # why no more calls are made
 
     async def run(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
         """All that happens until the answer is there. Raises what the engine raises."""
-        messages, stop = list(request.messages), ""
+        messages = list(request.messages)
         while True:
-            asked = self._request(request, messages, stop)
+            asked = self._request(request, messages)
             if self._steps and (compacted := await self._made_room(asked, messages)) is not None:
                 yield compacted
-                asked = self._request(request, messages, stop)
+                asked = self._request(request, messages)
             answer, ended = Message.of("assistant"), None
             async with aclosing(self._engine.chat(asked)) as events:
                 async for event in events:
                     if isinstance(event, TurnEnded):
                         ended = event
                         continue
-                    if isinstance(event, ToolCallDelta):
-                        event = self._identified(event)
-                    answer = fold(answer, event)
+                    answer = fold(answer, event := self._identified(event))
                     if not isinstance(event, ToolCallDelta):
                         yield event
-                    elif not self._tools.forced:
+                    elif not self._tools.forced:  # else they are told once it is known that none of them is the answer
                         yield replace(event, index=event.index + self._called)
             if ended is None:
                 return
             self._usage = _sum(self._usage, ended.usage)
-            calls = () if stop else answer.calls
+            calls = () if self._stop else answer.calls
             closing = next((call for call in calls if call.name == ANSWER), None) if self._tools.forced else None
-            if not calls or closing is not None:
-                if closing is not None:
-                    yield TextDelta(text=_answer_of(closing))
-                reason = "stop" if ended.reason == "tool_calls" else ended.reason
-                yield replace(ended, reason=reason, usage=self._usage)
-                return
-            if self._tools.forced:
-                for event in self._shown(calls):
-                    yield event
-            results: dict[str, ToolResultPart] = {}
-            async with aclosing(self._done(calls)) as happening:
+            after = self._worked(answer, calls, messages) if calls and closing is None else None
+            after = after or self._answered(answer, closing, ended, messages)
+            async with aclosing(after) as happening:
                 async for happened in happening:
-                    if isinstance(happened, ToolReturned):
-                        happened = self._noted(happened, calls)
-                        results[happened.call] = returned(happened)
                     yield happened
-            self._called += len(calls)
-            self._steps += 1
-            messages.append(Message.of("assistant", answer.text, *calls))
-            messages += [Message.of("tool", results[call.id]) for call in calls]
-            stop = self._over()
-            if answer.text:
-                yield TextDelta(text="\n\n")  # what is said next begins anew
+                    if isinstance(happened, TurnEnded):
+                        return
 
-    def _request(self, request: ChatRequest, messages: list[Message], stop: str) -> ChatRequest:
-        if stop:
-            told = [*messages, Message.of("user", _STOPPED.format(reason=stop))]
+    async def _worked(
+        self, answer: Message, calls: Sequence[ToolCallPart], messages: list[Message]
+    ) -> AsyncGenerator[ChatEvent]:
+        """Do the calls of a round; they and their results are what the next round reads."""
+        if self._tools.forced:
+            for place, call in enumerate(calls):
+                yield _whole(call, self._called + place)
+        results: dict[str, ToolResultPart] = {}
+        async with aclosing(self._done(calls)) as events:
+            async for event in events:
+                if isinstance(event, ToolReturned):
+                    event = self._noted(event, calls)
+                    results[event.call] = returned(event)
+                yield event
+        self._called += len(calls)
+        self._steps += 1
+        messages.append(Message.of("assistant", answer.text, *calls))
+        messages += [Message.of("tool", results[call.id]) for call in calls]
+        self._stop = self._over()
+        if answer.text:
+            yield TextDelta(text="\n\n")  # what is said next begins anew
+
+    async def _answered(
+        self, answer: Message, closing: ToolCallPart | None, ended: TurnEnded, messages: list[Message]
+    ) -> AsyncGenerator[ChatEvent]:
+        """End the turn with an answer, unless what must succeed before fails: then the brain reads that and goes on."""
+        said = _answer_of(closing) if closing is not None else answer.text
+        check = None if self._stop else self._tools.check
+        if check is not None:
+            complaint = ""
+            async with aclosing(self._checked(check)) as events:
+                async for event in events:
+                    if isinstance(event, ToolReturned):
+                        complaint = _COMPLAINT.format(result=event.text)
+                    yield event
+            if not self._passed and self._checks < MOST_CHECKS:
+                messages += [Message.of("assistant", said or "Done."), Message.of("user", complaint)]
+                self._stop = self._over()
+                return
+        if closing is not None:
+            yield TextDelta(text=said)
+        if not self._passed:
+            yield TextDelta(text=f"\n\n[{CHECK_FAILS}]")
+        reason = "stop" if ended.reason == "tool_calls" else ended.reason
+        yield replace(ended, reason=reason, usage=self._usage)
+
+    async def _checked(self, check: ToolCallPart) -> AsyncGenerator[ChatEvent]:
+        """Do what must succeed before an answer counts, as a call that nobody asked for; remember what came of it."""
+        check = replace(check, id=f"check_{self._checks}")
+        self._checks += 1
+        yield _whole(check, self._called)
+        self._called += 1
+        async with aclosing(self._tools.run(check)) as events:
+            async for event in events:
+                if isinstance(event, ToolReturned):
+                    self._passed = event.outcome == "done"
+                yield event
+
+    def _request(self, request: ChatRequest, messages: list[Message]) -> ChatRequest:
+        if self._stop:
+            told = [*messages, Message.of("user", _STOPPED.format(reason=self._stop))]
             return replace(request, messages=tuple(told), tools=tuple(self._tools.offered), tool_choice="none")
         tools = tuple(self._tools.offered)
         if self._tools.forced:
@@ -116,18 +161,13 @@ class ToolLoop:
         choice = "required" if self._tools.forced else "auto"
         return replace(request, messages=tuple(messages), tools=tools, tool_choice=choice)
 
-    def _identified(self, event: ToolCallDelta) -> ToolCallDelta:
-        """The first piece of a call with an id that no other call of this turn has."""
-        if not event.name:
+    def _identified(self, event: EngineEvent) -> EngineEvent:
+        """The first piece of a call with an id that no other call of this turn has; all else as it is."""
+        if not isinstance(event, ToolCallDelta) or not event.name:
             return event
         call = event.id if event.id and event.id not in self._ids else f"call_{len(self._ids)}"
         self._ids.add(call)
         return replace(event, id=call)
-
-    def _shown(self, calls: Sequence[ToolCallPart]) -> Iterable[ToolCallDelta]:
-        """Calls that were forced are told once they are whole: one of them might have been the answer."""
-        for place, call in enumerate(calls):
-            yield ToolCallDelta(index=self._called + place, id=call.id, name=call.name, arguments=call.arguments)
 
     async def _done(self, calls: Sequence[ToolCallPart]) -> AsyncGenerator[ToolEvent]:
         """Do the calls: side by side where all of them only look, else one after the other, each judged when its turn comes."""
@@ -255,6 +295,10 @@ async def _beside(runs: Sequence[AsyncGenerator[ToolEvent]]) -> AsyncGenerator[T
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _whole(call: ToolCallPart, index: int) -> ToolCallDelta:
+    return ToolCallDelta(index=index, id=call.id, name=call.name, arguments=call.arguments)
 
 
 def _answer_of(call: ToolCallPart) -> str:

@@ -31,6 +31,12 @@ class TurnTools(Protocol):
     forced: bool
 
     @property
+    def check(self) -> ToolCallPart | None:
+        """A call that must succeed before an answer counts, such as running the tests; None where there is none, or nothing was
+        changed since it succeeded."""
+        ...
+
+    @property
     def offered(self) -> Sequence[Tool]:
         """What the brain may call."""
         ...

@@ -47,12 +47,20 @@ def command() -> None:
     help="Allow this beforehand, for this task: a rule of `omni consent allow`, as in 'shell pytest' or 'write src/**'.",
 )
 @click.option("--steps", type=click.IntRange(1, 500), help="End it after so many rounds of calls.")
+@click.option("--check", default="", metavar="COMMAND", help="What must succeed before the work counts as done.")
 @with_gpu
 @click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line; nothing is asked.")
 @click.argument("name", metavar="AGENT")
 @click.argument("task", nargs=-1, required=True)
-def run(  # noqa: PLR0917 - click hands over what the options are
-    brain: str, rules: tuple[str, ...], steps: int | None, as_json: bool, name: str, task: tuple[str, ...]
+def run(
+    *,
+    brain: str,
+    rules: tuple[str, ...],
+    steps: int | None,
+    check: str,
+    as_json: bool,
+    name: str,
+    task: tuple[str, ...],
 ) -> int:
     """Let AGENT work on TASK in this folder.
 
@@ -75,7 +83,7 @@ def run(  # noqa: PLR0917 - click hands over what the options are
         chosen = await brain_to_ask(services, brain or spec.brain)
         limits = WorkLimits(steps=steps or spec.steps, seconds=spec.minutes * 60)
         job = await begin_work(
-            services, spec, wanted, folder=Path.cwd(), brain=chosen.name, rules=allowed, limits=limits
+            services, spec, wanted, folder=Path.cwd(), brain=chosen.name, rules=allowed, limits=limits, check=check
         )
         try:
             async with aclosing(_answered(job, asks=not as_json)) as events:

@@ -36,6 +36,7 @@ class Feature(NamedTuple):
     size: int
 
 
+GRAMMARS = ("bash", "c", "cpp", "css", "go", "html", "java", "javascript", "python", "rust", "sql", "typescript")  # fmt: skip
 FEATURES: Mapping[str, Feature] = MappingProxyType(
     {
         each.name: each
@@ -43,9 +44,9 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
             Feature(
                 name="code",
                 about="reads shell commands and source code by their grammars",
-                modules=("tree_sitter", "tree_sitter_bash"),
-                download=864_000,
-                size=3_600_000,
+                modules=("tree_sitter", *(f"tree_sitter_{name}" for name in GRAMMARS)),
+                download=3_200_000,
+                size=28_400_000,
             ),
         )
     }
@@ -104,8 +105,8 @@ class Features:
             return "built in"
         return "outdated" if self.others(name) else "absent"
 
-    def require(self, name: str) -> None:
-        """See that the modules of a feature can be imported from here on, and import them.
+    def require(self, name: str, *only: str) -> None:
+        """See that the modules of a feature can be imported from here on, and import them, or `only` these.
 
         Raises FeatureMissing where it is not installed, is there for another version only, or does not load.
         """
@@ -117,7 +118,7 @@ class Features:
             if folder not in sys.path:
                 sys.path.append(folder)  # last: nothing in it can stand in for a module of ours
         try:
-            for module in feature.modules:
+            for module in only or feature.modules:
                 import_module(module)
         except ImportError as error:
             raise FeatureMissing(f"The feature {name} does not load: {error}.", hint=_hint(feature, "mends")) from error
@@ -133,12 +134,12 @@ class Features:
         )
 
 
-def require(name: str, *, home: Home | None = None) -> None:
-    """See that the modules of a feature of Omni's can be imported from here on, and import them.
+def require(name: str, *only: str, home: Home | None = None) -> None:
+    """See that the modules of a feature of Omni's can be imported from here on, and import them, or `only` these.
 
     Raises FeatureMissing, whose hint names the command that installs it and about what that fetches.
     """
-    Features(home or Home.from_environment()).require(name)
+    Features(home or Home.from_environment()).require(name, *only)
 
 
 def _importable(feature: Feature) -> bool:

@@ -113,7 +113,7 @@ def read_script(line: str, *, scopes: Scopes = ()) -> ShellScript:
 
 def _parser() -> "Parser":
     """A new one: two threads must not share it."""
-    require("code")
+    require("code", "tree_sitter", "tree_sitter_bash")
     from tree_sitter import Parser
 
     return Parser(_language())

@@ -10,6 +10,8 @@ def all_tools() -> dict[str, HandTool]:
         tools.READ_FILE,
         tools.LIST_FILES,
         tools.SEARCH,
+        tools.OUTLINE_FILE,
+        tools.EDIT_SYMBOL,
         tools.WRITE_FILE,
         tools.EDIT_FILE,
         tools.RUN_COMMAND,

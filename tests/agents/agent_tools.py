@@ -62,13 +62,14 @@ class Work:
             conversation="talk",
         )
         self.artifacts = Artifacts(home)
+        self.box = self.boxed(longest=longest)
+
+    def boxed(self, **options: Any) -> Toolbox:
+        """All tools, from now on in this box."""
         self.box = Toolbox(
-            list(all_tools().values()),
-            self.place,
-            ask=self.person.ask,
-            artifacts=self.artifacts,
-            longest=longest,
+            list(all_tools().values()), self.place, ask=self.person.ask, artifacts=self.artifacts, **options
         )
+        return self.box
 
     def allow(self, tool: str, pattern: str, verdict: Any = "allow") -> None:
         """A rule for always."""

@@ -122,6 +122,18 @@ async def test_lines_are_found_without_their_blanks_and_only_once(work: Work) ->
     assert path.read_text() == "if x:\n        y = 3\nelse:\n        y = 1\n"
 
 
+async def test_code_is_edited_by_the_name_of_a_symbol(work: Work) -> None:
+    work.allow("write", "**")
+    assert (await work.call("outline_file", path="src/app.py")).text == "1-2: function add"
+    await work.call("edit_symbol", path="src/app.py", symbol="add", text="def add(a, b):\n  return a + b")
+    assert (work.project / "src/app.py").read_text() == "def add(a, b):\n  return a + b\n"
+    gone = await work.call("edit_symbol", path="src/app.py", symbol="sub", text="x")
+    assert (gone.outcome, "There is no 'sub' in it." in gone.text) == ("failed", True)
+    assert "not known" in (await work.call("outline_file", path="README.md")).text
+    broken = await work.call("write_file", path="src/app.py", content="def add(:\n")
+    assert "But it does not parse: line 1" in broken.text
+
+
 async def test_a_denied_act_is_not_asked_and_not_done(work: Work) -> None:
     work.allow("write", "src/**", "deny")
     ended = await work.call("write_file", path="src/app.py", content="x")
@@ -180,6 +192,23 @@ async def test_a_command_is_asked_runs_behind_the_walls_and_tells_its_code(shell
     assert (await work.call("run_command", command="touch made")).outcome == "done"
     assert (work.project / "made").exists()
     assert len(work.person.asked) == 2
+
+
+@with_sandbox
+async def test_the_check_is_wanted_again_after_each_change(shell_work: Work) -> None:
+    work = shell_work
+    work.allow("write", "**")
+    check = "grep -q 'a + b' src/app.py"
+    box = work.boxed(check=check)
+    calls = (
+        ("run_command", {"command": check}),
+        ("edit_file", {"path": "src/app.py", "old": "a - b", "new": "a + b"}),
+        ("run_command", {"command": check}),
+        ("read_file", {"path": "src/app.py"}),
+        ("edit_file", {"path": "src/app.py", "old": "a + b", "new": "b + a"}),
+    )
+    wanted = [(await work.call(name, **arguments), box.check is not None)[1] for name, arguments in calls]
+    assert wanted == [True, True, False, False, True]
 
 
 @with_sandbox

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from itertools import groupby
 from typing import Any
@@ -49,11 +49,12 @@ class Tools:
         outcome: ToolOutcome = "done",
     ) -> None:
         self.forced, self.limits = forced, limits or WorkLimits()
-        self._returns, self._outcome = returns, outcome
+        self.returns, self.outcome = returns, outcome
         self.running = self.most = 0
         self.ran: list[str] = []
         self.hold: asyncio.Event | None = None
         self.closed = 0
+        self.check: ToolCallPart | None = None
 
     async def is_free(self, call: ToolCallPart) -> bool:
         return call.name == "look"
@@ -65,8 +66,8 @@ class Tools:
         try:
             await (self.hold.wait() if self.hold is not None else asyncio.sleep(0))
             self.ran.append(call.name)
-            text = self._returns(call.name, json.loads(call.arguments))
-            yield ToolReturned(call=call.id, name=call.name, text=text, outcome=self._outcome)
+            text = self.returns(call.name, json.loads(call.arguments))
+            yield ToolReturned(call=call.id, name=call.name, text=text, outcome=self.outcome)
         except asyncio.CancelledError:
             self.closed += 1
             raise
@@ -265,6 +266,40 @@ async def test_a_task_that_fits_nowhere_with_its_results_is_said(bench: Any, col
     with pytest.raises(ContextOverflow, match="What was done so far takes"):
         await collect(service.ask(made.id, "Go", tools=Tools(lambda *_: "short")))
     assert (await service.messages(made.id))[-1].state == "failed"
+
+
+async def test_an_answer_counts_once_the_check_succeeds(bench: Any, collect: Any, text_of: Any) -> None:
+    service = bench.open(
+        ScriptedEngine([call("answer", text="Done."), call("change", to="b"), call("answer", text="Now.")])
+    )
+    made, tools = await service.create(), Tools(forced=True)
+    tools.check = ToolCallPart(id="check", name="check", arguments="{}")
+    checks: Iterator[ToolOutcome] = iter(("failed", "done"))
+
+    def returns(name: str, _: object) -> str:
+        tools.outcome = next(checks) if name == "check" else "done"
+        return f"{name} {tools.outcome}"
+
+    tools.returns = returns
+    events = await collect(service.ask(made.id, "Go", tools=tools))
+    assert tools.ran == ["check", "change", "check"]
+    assert "but the check fails:\n\ncheck failed" in bench.engine.requests[1].messages[-1].text
+    assert text_of(events) == "Now."
+    parts = (await service.messages(made.id))[-1].parts
+    assert [part.name for part in parts if isinstance(part, ToolCallPart)] == ["check", "change", "check"]
+
+
+@pytest.mark.parametrize("forced", [False, True])
+async def test_a_check_that_never_succeeds_is_told_with_the_answer(
+    bench: Any, collect: Any, text_of: Any, forced: bool
+) -> None:
+    service = bench.open(ScriptedEngine([call("answer", text="All is well.") if forced else "All is well."]))
+    made, tools = await service.create(), Tools(forced=forced, outcome="failed")
+    tools.check = ToolCallPart(id="check", name="check", arguments="{}")
+    events = await collect(service.ask(made.id, "Go", tools=tools))
+    assert tools.ran == ["check"] * 4
+    assert text_of(events).endswith("All is well.\n\n[This is not finished: the check that was to succeed fails.]")
+    assert events[-1].reason == "stop"
 
 
 async def test_without_tools_a_turn_is_what_it_was(bench: Any, collect: Any) -> None:

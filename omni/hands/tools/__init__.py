@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from omni.hands.tools.asking import ASK_PERSON
     from omni.hands.tools.looking import LIST_FILES, READ_FILE, SEARCH
     from omni.hands.tools.running import RUN_COMMAND, RUN_PYTHON
+    from omni.hands.tools.surgery import EDIT_SYMBOL, OUTLINE_FILE
     from omni.hands.tools.writing import EDIT_FILE, WRITE_FILE
 
 __getattr__, __dir__ = lazy(
@@ -14,5 +15,6 @@ __getattr__, __dir__ = lazy(
     asking="ASK_PERSON",
     looking="LIST_FILES READ_FILE SEARCH",
     running="RUN_COMMAND RUN_PYTHON",
+    surgery="EDIT_SYMBOL OUTLINE_FILE",
     writing="EDIT_FILE WRITE_FILE",
 )

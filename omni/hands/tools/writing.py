@@ -6,9 +6,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from omni.core.errors import UsageError
+from omni.core.errors import OmniError, UsageError
 from omni.hands.changes import LARGEST, FileChange
 from omni.hands.located_paths import LocatedPath
+from omni.hands.surgeon.languages import language_of
+from omni.hands.surgeon.syntax import problem_of
 from omni.hands.tool import HandTool, Progress, ToolPlan, ToolResult
 from omni.hands.workplace import Workplace
 
@@ -47,7 +49,8 @@ def changing(tool: str, place: Workplace, where: LocatedPath, before: bytes | No
             place.changes.apply, change, place.project, agent=place.agent, conversation=place.conversation
         )
         verb = "created" if before is None else "changed"
-        yield ToolResult(text=f"{name} is {verb}.", outcome=f"{verb}, change {made.id}")
+        fault = await asyncio.to_thread(_fault, name, after)
+        yield ToolResult(text=f"{name} is {verb}.{fault}", outcome=f"{verb}, change {made.id}")
 
     return ToolPlan(
         act=place.act(tool, "write", path=where.real),
@@ -70,6 +73,17 @@ def _edit_file(arguments: EditFile, place: Workplace) -> ToolPlan:
     if old.endswith(newline) and not text[start:end].endswith(newline):
         new = new.removesuffix(newline)
     return changing("edit_file", place, where, before, (text[:start] + new + text[end:]).encode())
+
+
+def _fault(name: str, after: bytes) -> str:
+    """What does not parse in a source, for the brain to mend; "" where all does, or nobody can tell."""
+    if (language := language_of(name, after)) is None:
+        return ""
+    try:
+        problem = problem_of(after, language)
+    except OmniError:  # without the feature, or for a source that is too large
+        return ""
+    return f" But it does not parse: {problem}." if problem else ""
 
 
 def in_style_of(before: bytes | None, text: str) -> bytes:
