@@ -21,6 +21,7 @@ from omni.core.located.tree import FileSource
 from omni.core.located.yaml_reader import read_yaml
 from omni.hands import HandTool, all_tools
 
+MEND = "mend_symbol"  # see `omni.agents.attempts`
 LARGEST = 64 << 10  # bytes of such a file
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}", re.ASCII)
 _FRONT = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -29,7 +30,8 @@ _HINT = "It begins with a line ---, then `about: …` and `tools: […]`, a line
 
 class AgentSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an agent is. `brain` is "" for the one that answers otherwise; `forced` makes each step a call, as small brains need it;
-    `check` is a command line that must succeed before an answer counts."""
+    `check` is a command line that must succeed before an answer counts; "auto" for the tests of the project. With
+    `checks_first` it is run before the brain is asked."""
 
     about: Annotated[str, Meta(min_length=1, max_length=300)]
     tools: tuple[str, ...]
@@ -38,6 +40,7 @@ class AgentSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
     forced: bool = True
     check: str = ""
+    checks_first: bool = False
     name: str = ""
     prompt: str = ""
     path: str = ""
@@ -67,10 +70,10 @@ def read_agent(path: Path) -> AgentSpec:
 
 
 def tools_named(names: tuple[str, ...], where: str) -> tuple[HandTool, ...]:
-    """The tools of these names. Raises UsageError for one that there is not."""
+    """The tools of these names, but for the one that needs a brain and a check. Raises UsageError for one that there is not."""
     known = all_tools()
     for name in names:
-        if name not in known:
-            hint = nearest(name, known) or f"There is: {', '.join(known)}."
+        if name not in known and name != MEND:
+            hint = nearest(name, [*known, MEND]) or f"There is: {', '.join([*known, MEND])}."
             raise UsageError(f"{where} names a tool {name!r}, which there is not.", hint=hint)
-    return tuple(known[name] for name in dict.fromkeys(names))
+    return tuple(known[name] for name in dict.fromkeys(names) if name in known)

@@ -60,11 +60,13 @@ class Toolbox:
         limits: WorkLimits | None = None,
         longest: int = LONGEST_RESULT,
         check: str = "",
+        checks_first: bool = False,
     ) -> None:
         self.forced, self.limits = forced, limits or WorkLimits()
         self._tools = {tool.name: tool for tool in tools}
         self._place, self._ask, self._artifacts, self._longest = place, ask, artifacts, longest
         self._check, self._unchecked = check, bool(check)
+        self.opening: Sequence[ToolCallPart] = (self._checking(),) if check and checks_first else ()
         self.offered = tuple(
             Tool(name=tool.name, description=tool.about, parameters=parameters_of(tool)) for tool in tools
         )
@@ -72,8 +74,9 @@ class Toolbox:
     @property
     def check(self) -> ToolCallPart | None:
         """The command that must succeed before an answer counts."""
-        if not self._unchecked:
-            return None
+        return self._checking() if self._unchecked else None
+
+    def _checking(self) -> ToolCallPart:
         return ToolCallPart(id="check", name="run_command", arguments=json.dumps({"command": self._check}))
 
     async def is_free(self, call: ToolCallPart) -> bool:
@@ -134,6 +137,14 @@ class Toolbox:
             async for event in events:
                 yield event
 
+    async def _within(self, call: ToolCallPart, plan: ToolPlan) -> AsyncGenerator[ToolEvent]:
+        """Do what a tool wants to do besides what was judged before it began."""
+        assert plan.act is not None
+        judgement = await asyncio.to_thread(self._place.judge.judge, plan.act)
+        async with aclosing(self._done(call, Decided(self._tools[call.name], plan, judgement))) as events:
+            async for event in events:
+                yield event
+
     async def _ran(self, call: ToolCallPart, plan: ToolPlan) -> AsyncGenerator[ToolEvent]:
         """Do what was planned. However it ends, the record says how."""
         outcome, shown = "stopped", 0
@@ -152,6 +163,13 @@ class Toolbox:
                             yield asked
                             sent = await self._ask(asked.question, text, choices)
                             yield QuestionAnswered(question=asked.question, answer=sent)
+                        case ToolPlan():
+                            async with aclosing(self._within(call, step)) as events:
+                                async for event in events:
+                                    if isinstance(event, ToolReturned):
+                                        sent = ToolResult(text=event.text, failed=event.outcome != "done")
+                                    else:
+                                        yield event
                         case ToolResult():
                             outcome = step.outcome
                             yield _returned(call, step.text, "failed" if step.failed else "done")

@@ -6,11 +6,15 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from omni.agents.spec import AgentSpec, tools_named
+from omni.agents.attempts import Attempts
+from omni.agents.candidates import mendable
+from omni.agents.checks import check_of
+from omni.agents.spec import MEND, AgentSpec, tools_named
 from omni.agents.toolbox import Toolbox
 from omni.chat import ChatService, WorkLimits, begin_turn
 from omni.core.events import ChatEvent
 from omni.core.paths import Home
+from omni.engine import ChatRequest, Engine, adapter_of, sampling_of
 from omni.hands import (
     Artifacts,
     ChangeLog,
@@ -25,7 +29,10 @@ from omni.hands import (
 from omni.jobs import Job, Jobs, Question
 
 if TYPE_CHECKING:
+    from omni.cartridges import Brain
     from omni.keeper import KeeperClient
+
+ATTEMPT_TOKENS = 1500
 
 
 class WorkServices(Protocol):
@@ -43,6 +50,10 @@ class WorkServices(Protocol):
         """The work of this process."""
         ...
 
+    async def open(self, brain: "Brain") -> Engine:
+        """The engine for a brain."""
+        ...
+
     async def keeper(self) -> "KeeperClient":
         """The keeper, which starts the sandbox."""
         ...
@@ -54,7 +65,7 @@ async def begin_work(
     task: str,
     *,
     folder: Path,
-    brain: str = "",
+    brain: "Brain",
     rules: Sequence[ConsentRule] = (),
     limits: WorkLimits | None = None,
     check: str = "",
@@ -65,7 +76,8 @@ async def begin_work(
     Raises what the conversation raises, and NotFound for a folder that is not there.
     """
     project = await asyncio.to_thread(project_of, folder)
-    conversation = (await services.chat.create(project=folder, brain=brain or agent.brain, system=agent.prompt)).id
+    conversation = (await services.chat.create(project=folder, brain=brain.name, system=agent.prompt)).id
+    command = check or (await asyncio.to_thread(check_of, project) if agent.check == "auto" else agent.check)
     judge = ConsentJudge(services.home)
     judge.book.remember(conversation, *rules)
     sandbox = ToolSandbox(await services.keeper())
@@ -85,16 +97,33 @@ async def begin_work(
                 agent=agent.name,
                 conversation=conversation,
             )
+            chosen = tools_named(agent.tools, agent.name)
+            if MEND in agent.tools and command:
+                attempts = Attempts(
+                    lambda: services.open(brain),
+                    ChatRequest(
+                        messages=(),
+                        sampling=sampling_of(brain, max_tokens=ATTEMPT_TOKENS),
+                        adapter=adapter_of(brain),
+                        priority="agent",
+                    ),
+                    check=command,
+                    candidates=await asyncio.to_thread(mendable, project),
+                    scratch=scratch,
+                    policy=lambda at, seconds: policy_here(services.home, at, scratch, read=[project], seconds=seconds),
+                )
+                chosen = (*chosen, attempts.tool)
             tools = Toolbox(
-                tools_named(agent.tools, agent.name),
+                chosen,
                 place,
                 ask=ask,
                 artifacts=Artifacts(services.home),
                 forced=agent.forced,
                 limits=limits or WorkLimits(steps=agent.steps, seconds=agent.minutes * 60),
-                check=check or agent.check,
+                check=command,
+                checks_first=agent.checks_first,
             )
-            turn = services.chat.ask(conversation, task, brain=brain or agent.brain, tools=tools)
+            turn = services.chat.ask(conversation, task, brain=brain.name, tools=tools)
             async with aclosing(turn) as events:
                 async for event in events:
                     yield event

@@ -64,6 +64,11 @@ class ToolLoop:
     async def run(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
         """All that happens until the answer is there. Raises what the engine raises."""
         messages = list(request.messages)
+        opening = tuple(replace(call, id=f"first_{number}") for number, call in enumerate(self._tools.opening))
+        if opening and not self._called:
+            async with aclosing(self._worked(Message.of("assistant"), opening, messages, shown=True)) as events:
+                async for event in events:
+                    yield event
         while True:
             asked = self._request(request, messages)
             if self._steps and (compacted := await self._made_room(asked, messages)) is not None:
@@ -85,7 +90,9 @@ class ToolLoop:
             self._usage = _sum(self._usage, ended.usage)
             calls = () if self._stop else answer.calls
             closing = next((call for call in calls if call.name == ANSWER), None) if self._tools.forced else None
-            after = self._worked(answer, calls, messages) if calls and closing is None else None
+            after = (
+                self._worked(answer, calls, messages, shown=self._tools.forced) if calls and closing is None else None
+            )
             after = after or self._answered(answer, closing, ended, messages)
             async with aclosing(after) as happening:
                 async for happened in happening:
@@ -94,10 +101,10 @@ class ToolLoop:
                         return
 
     async def _worked(
-        self, answer: Message, calls: Sequence[ToolCallPart], messages: list[Message]
+        self, answer: Message, calls: Sequence[ToolCallPart], messages: list[Message], *, shown: bool
     ) -> AsyncGenerator[ChatEvent]:
-        """Do the calls of a round; they and their results are what the next round reads."""
-        if self._tools.forced:
+        """Do the calls of a round, which are to be `shown` first; they and their results are what the next round reads."""
+        if shown:
             for place, call in enumerate(calls):
                 yield _whole(call, self._called + place)
         results: dict[str, ToolResultPart] = {}
@@ -120,7 +127,7 @@ class ToolLoop:
     ) -> AsyncGenerator[ChatEvent]:
         """End the turn with an answer, unless what must succeed before fails: then the brain reads that and goes on."""
         said = _answer_of(closing) if closing is not None else answer.text
-        check = None if self._stop else self._tools.check
+        check = self._tools.check
         if check is not None:
             complaint = ""
             async with aclosing(self._checked(check)) as events:
@@ -128,7 +135,7 @@ class ToolLoop:
                     if isinstance(event, ToolReturned):
                         complaint = _COMPLAINT.format(result=event.text)
                     yield event
-            if not self._passed and self._checks < MOST_CHECKS:
+            if not self._passed and not self._stop and self._checks < MOST_CHECKS:
                 messages += [Message.of("assistant", said or "Done."), Message.of("user", complaint)]
                 self._stop = self._over()
                 return

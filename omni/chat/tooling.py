@@ -29,6 +29,8 @@ class TurnTools(Protocol):
 
     limits: WorkLimits
     forced: bool
+    opening: Sequence[ToolCallPart]
+    """Calls that are done before the brain is asked, as if it had made them."""
 
     @property
     def check(self) -> ToolCallPart | None:

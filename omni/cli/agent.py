@@ -83,7 +83,7 @@ def run(
         chosen = await brain_to_ask(services, brain or spec.brain)
         limits = WorkLimits(steps=steps or spec.steps, seconds=spec.minutes * 60)
         job = await begin_work(
-            services, spec, wanted, folder=Path.cwd(), brain=chosen.name, rules=allowed, limits=limits, check=check
+            services, spec, wanted, folder=Path.cwd(), brain=chosen, rules=allowed, limits=limits, check=check
         )
         try:
             async with aclosing(_answered(job, asks=not as_json)) as events:

@@ -25,30 +25,46 @@ if TYPE_CHECKING:
     from omni.hands.attempts import WallAttempt, try_walls, walls_here
     from omni.hands.changes import ChangeLog, ChangeRecord, FileChange
     from omni.hands.consent import ActPart, ConsentJudge, Judgement, consent_record
+    from omni.hands.located_paths import SKIPPED
     from omni.hands.opening import open_approved
     from omni.hands.personal import policy_here, scratch_folder
-    from omni.hands.policy import SandboxPolicy, policy_for, project_of
+    from omni.hands.policy import SandboxPolicy, is_secret, policy_for, project_of, shell_command
     from omni.hands.rule_book import RuleBook
     from omni.hands.rules import ConsentRule, Scope, rule_of
     from omni.hands.sandbox import OutputChunk, SandboxLayers, ToolEnded, ToolSandbox
-    from omni.hands.tool import HandTool, PersonQuestion, ToolPlan, ToolResult
+    from omni.hands.surgeon.edits import SymbolEdit, edited
+    from omni.hands.surgeon.languages import language_of
+    from omni.hands.surgeon.snippets import read_snippet
+    from omni.hands.surgeon.symbols import outline
+    from omni.hands.surgeon.syntax import problem_of
+    from omni.hands.tool import HandTool, PersonQuestion, Progress, ToolPlan, ToolResult
+    from omni.hands.tools.writing import changing, in_style_of
     from omni.hands.toolset import all_tools
     from omni.hands.workplace import Workplace
 
 __getattr__, __dir__ = lazy(
     __name__,
+    **{
+        "surgeon.edits": "SymbolEdit edited",
+        "surgeon.languages": "language_of",
+        "surgeon.snippets": "read_snippet",
+        "surgeon.symbols": "outline",
+        "surgeon.syntax": "problem_of",
+        "tools.writing": "changing in_style_of",
+    },
     acts="ToolAct Verdict",
     artifacts="LONGEST_RESULT Artifacts trimmed",
     attempts="WallAttempt try_walls walls_here",
     changes="ChangeLog ChangeRecord FileChange",
     consent="ActPart ConsentJudge Judgement consent_record",
+    located_paths="SKIPPED",
     opening="open_approved",
     personal="policy_here scratch_folder",
-    policy="SandboxPolicy policy_for project_of",
+    policy="SandboxPolicy is_secret policy_for project_of shell_command",
     rule_book="RuleBook",
     rules="ConsentRule Scope rule_of",
     sandbox="OutputChunk SandboxLayers ToolEnded ToolSandbox",
-    tool="HandTool PersonQuestion ToolPlan ToolResult",
+    tool="HandTool PersonQuestion Progress ToolPlan ToolResult",
     toolset="all_tools",
     workplace="Workplace",
 )

@@ -27,8 +27,9 @@ class PersonQuestion(Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
 
 
-# Texts are shown while the tool runs; a question is sent back its answer; the result is the last.
-Progress = AsyncGenerator[str | PersonQuestion | ToolResult, str]
+# Texts are shown while the tool runs. A question is sent back its answer, and a plan, which is judged like any other, its result. The
+# result is the last.
+Progress = AsyncGenerator["str | PersonQuestion | ToolPlan | ToolResult", "str | ToolResult"]
 
 
 class ToolPlan(Struct, frozen=True, kw_only=True):
@@ -42,14 +43,14 @@ class ToolPlan(Struct, frozen=True, kw_only=True):
 
 
 class HandTool(Struct, frozen=True, kw_only=True):
-    """A tool. `parameters` is a Struct of its arguments.
+    """A tool. `parameters` is a Struct of its arguments, or a JSON Schema of an object.
 
-    `plan` gets a value of that and the place of work; it may look at what may be looked at freely, changes nothing, and raises an
+    `plan` gets a value of that, or a dict, and the place of work; it may look at what may be looked at freely, changes nothing, and raises an
     OmniError for what cannot be done. It is called in a thread.
     """
 
     name: str
     about: str
-    parameters: type[Struct]
+    parameters: dict[str, Any] | type[Struct]
     touches: tuple[Touch, ...]
     plan: "Callable[[Any, Workplace], ToolPlan]"

@@ -16,6 +16,7 @@ from omni.hands import (
     Artifacts,
     ChangeLog,
     ConsentJudge,
+    HandTool,
     ToolSandbox,
     Workplace,
     all_tools,
@@ -64,10 +65,10 @@ class Work:
         self.artifacts = Artifacts(home)
         self.box = self.boxed(longest=longest)
 
-    def boxed(self, **options: Any) -> Toolbox:
-        """All tools, from now on in this box."""
+    def boxed(self, *, tools: Sequence[HandTool] = (), **options: Any) -> Toolbox:
+        """These tools, or all, from now on in this box."""
         self.box = Toolbox(
-            list(all_tools().values()), self.place, ask=self.person.ask, artifacts=self.artifacts, **options
+            tools or list(all_tools().values()), self.place, ask=self.person.ask, artifacts=self.artifacts, **options
         )
         return self.box
 

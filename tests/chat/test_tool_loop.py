@@ -55,6 +55,7 @@ class Tools:
         self.hold: asyncio.Event | None = None
         self.closed = 0
         self.check: ToolCallPart | None = None
+        self.opening: tuple[ToolCallPart, ...] = ()
 
     async def is_free(self, call: ToolCallPart) -> bool:
         return call.name == "look"
@@ -287,6 +288,15 @@ async def test_an_answer_counts_once_the_check_succeeds(bench: Any, collect: Any
     assert text_of(events) == "Now."
     parts = (await service.messages(made.id))[-1].parts
     assert [part.name for part in parts if isinstance(part, ToolCallPart)] == ["check", "change", "check"]
+
+
+async def test_calls_are_done_before_the_brain_is_asked(bench: Any, collect: Any) -> None:
+    service = bench.open(ScriptedEngine(["I see."]))
+    made, tools = await service.create(), Tools(lambda *_: "seen")
+    tools.opening = (ToolCallPart(id="a", name="look", arguments="{}"),)
+    await collect(service.ask(made.id, "Go", tools=tools))
+    assert [message.text for message in bench.engine.requests[0].messages[1:]] == ["Go", "", "seen"]
+    assert [one.name for one in (await service.messages(made.id))[-1].calls] == ["look"]
 
 
 @pytest.mark.parametrize("forced", [False, True])

@@ -18,7 +18,7 @@ class AskPerson(Struct, frozen=True, kw_only=True):
 def _ask_person(arguments: AskPerson, place: Workplace) -> ToolPlan:  # noqa: ARG001 - all plans look alike
     async def run() -> Progress:
         answer = yield PersonQuestion(text=arguments.question, choices=arguments.choices)
-        yield ToolResult(text=answer or "[no answer]", outcome="asked")
+        yield ToolResult(text=str(answer) or "[no answer]", outcome="asked")
 
     return ToolPlan(act=None, line="ask you", run=run)
 
