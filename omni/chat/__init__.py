@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omni.chat._turn_jobs import begin_turn, turn_elsewhere, turn_here
     from omni.chat.attachments import agents_md, attachment_of, expand, printable, read_image
     from omni.chat.completion import complete_path
+    from omni.chat.narration import brief, ended_words, narrated
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
     from omni.chat.tooling import TurnTools, WorkLimits
@@ -25,6 +26,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     attachments="agents_md attachment_of expand printable read_image",
     completion="complete_path",
+    narration="brief ended_words narrated",
     service="ChatService",
     store="ChatStore",
     _titles="title_of",

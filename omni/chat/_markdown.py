@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from omni.chat.narration import narrated
 from omni.chat.prompt import rendered, texts_along
 from omni.chat.tree import MessageNode, Tree
 from omni.chat.types import ChatMessage, Conversation
@@ -32,7 +33,7 @@ def _section(message: ChatMessage) -> list[str]:
     if message.reasoning:
         seconds = f" ({message.reasoning_seconds:.0f} s)" if message.reasoning_seconds >= 1 else ""
         parts.append(f"<details><summary>Reasoning{seconds}</summary>\n\n{message.reasoning}\n\n</details>")
-    parts.append(message.text)
+    parts.append(narrated(message.parts) if message.calls else message.text)
     if message.state != "complete":
         parts.append(f"*{message.state}{f': {message.reason}' if message.reason else ''}*")
     return parts

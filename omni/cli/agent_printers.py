@@ -21,7 +21,6 @@ _MEANINGS = {
     "project": "always in this project",
     "always": "always everywhere",
 }
-_OUTCOMES = {"done": "ok", "failed": "failed", "refused": "refused by you", "denied": "denied by a rule"}
 
 
 class AgentPrinter(TextPrinter):
@@ -32,6 +31,7 @@ class AgentPrinter(TextPrinter):
         self._lines: dict[str, str] = {}
 
     def _print(self, event: "ChatEvent") -> None:
+        from omni.chat import brief, ended_words
         from omni.core import events as e
 
         match event:
@@ -41,8 +41,7 @@ class AgentPrinter(TextPrinter):
                 self._mention(f"{self._lines[call]}: running")
             case e.ToolReturned(call=call, outcome=outcome, seconds=seconds, text=text):
                 self._end_line()
-                took = f", {seconds:.1f} s" if seconds >= 0.1 else ""
-                tell(f"{self._lines.get(call, event.name)}: {_OUTCOMES[outcome]}{took}")
+                tell(f"{self._lines.get(call, event.name)}: {ended_words(outcome, seconds)}")
                 if outcome == "failed" and (last := text.strip().splitlines()):
                     tell(f"    {one_line(last[-1])[:160]}")
             case e.TurnEnded(usage=usage):
@@ -80,20 +79,3 @@ async def ask(event: "ConsentNeeded | PersonAsked") -> str:
         if said in offered or said in event.answers:
             return offered.get(said, said)
         tell(f"{said!r} is no answer to this")
-
-
-def brief(arguments: str) -> str:
-    """The texts among the arguments of a call in one line; of long ones how long they are."""
-    import json
-
-    try:
-        values = json.loads(arguments or "{}")
-    except ValueError:
-        return arguments[:60]
-    if not isinstance(values, dict):
-        return arguments[:60]
-    return " ".join(_brief(value) for value in values.values() if isinstance(value, str))
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= 60 and "\n" not in text else f"({len(text):,} characters)"

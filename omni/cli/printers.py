@@ -107,7 +107,8 @@ class TextPrinter:
             case e.BrainReplaced(brain=brain, failed=failed, reason=reason):
                 tell(f"{failed} cannot be loaded, so that {brain} answers: {reason}")
             case e.ContextCompacted(left_out_turns=turns, kept_tokens=kept, allocated=allocated):
-                tell(f"the oldest {turns} turns are left out; {kept:,} of {allocated:,} tokens are sent")
+                what = f"the oldest {turns} turns are" if turns else "the oldest results of tools are"
+                tell(f"{what} left out; {kept:,} of {allocated:,} tokens are sent")
             case e.PromptProgress(total=total, cached=cached):
                 if total - cached > LONG_PROMPT:
                     self._mention(f"reading {total - cached:,} tokens")

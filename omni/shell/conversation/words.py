@@ -44,7 +44,8 @@ def replaced_words(event: BrainReplaced) -> str:
 def compacted_words(event: ContextCompacted) -> str:
     """What was left out of a prompt."""
     turns = f"{event.left_out_turns} oldest turn{'s' * (event.left_out_turns != 1)}"
-    text = f"{turns} left out ({event.left_out_tokens:,} tokens); {event.kept_tokens:,} of {event.allocated:,} are sent"
+    what = turns if event.left_out_turns else "oldest results of tools"
+    text = f"{what} left out ({event.left_out_tokens:,} tokens); {event.kept_tokens:,} of {event.allocated:,} are sent"
     if event.reading_seconds is not None:
         text += f", reading takes about {seconds_words(event.reading_seconds)}"
     return text

@@ -91,7 +91,7 @@ def entries_of(message: "ChatMessage", failure: OmniError | None = None) -> list
             message.id,
             "person" if person else "note" if summary else "brain",
             "you" if person else "summary" if summary else message.brain or "brain",
-            message.text,
+            said_in(message),
             facts=partial(facts_of, message),
             reasoning=message.reasoning,
             thinking_seconds=message.reasoning_seconds,
@@ -101,6 +101,15 @@ def entries_of(message: "ChatMessage", failure: OmniError | None = None) -> list
         )
     )
     return entries
+
+
+def said_in(message: "ChatMessage") -> str:
+    """What a message says, with a line for each tool that was called for it."""
+    if not message.calls:
+        return message.text
+    from omni.chat import narrated  # most conversations have no calls
+
+    return narrated(message.parts)
 
 
 def facts_of(message: "ChatMessage") -> list[str]:
