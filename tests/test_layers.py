@@ -236,6 +236,7 @@ WRITERS = {
     "omni/runtimes/confined.py": "a tool's own log",
     "omni/hands/inside.py": "tells the kernel who it is, by /proc",
     "omni/hands/walls.py": "tells the kernel how many processes there may be, by /proc",
+    "omni/agents/attempts.py": "a copy of a project, which goes with the work",
     "omni/hands/changes.py": "files of projects, by descriptors of their folders",
     "omni/hands/tries.py": "tries to make a file where none may be made",
     "omni/cli/reference.py": "writes this project's papers, not a home",

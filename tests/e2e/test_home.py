@@ -18,6 +18,7 @@ import pytest
 
 from omni.core import at_rest
 from omni.core.paths import Home
+from omni.hands import Artifacts, ChangeLog, FileChange
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.tools import until
 from tests.e2e.conftest import OMNI, Person
@@ -116,6 +117,12 @@ def test_every_file_of_a_day_is_known_and_holds_only_what_it_may(owner: Person, 
     owner.omni("consent", "allow", "shell", "git status")
     (owner.project / "notes.txt").write_text(f"The {WRITTEN} is ripe.\n")
     owner.omni("chat", f"What is a {WRITTEN}? @notes.txt")
+    owner.omni(
+        "agent", "run", "explainer", "--steps", "1", f"Where is the {WRITTEN}?"
+    )  # what it calls is the brain's affair
+    made = FileChange(path=str(owner.project / "ripe.txt"), before=None, after=b"ripe")
+    ChangeLog(home).apply(made, str(owner.project))
+    Artifacts(home).keep(f"{WRITTEN} " * 2000)
     met |= looked_through(home)
 
     owner.omni("config", "set", "chat.max_completion_tokens", "2000")
@@ -183,6 +190,7 @@ UNMET = {
     "audit/airlock.lock",
     "audit/consent-*.jsonl",  # of what brains do
     "audit/consent.head",
+    "agents/*",
     "bin/omni",
     "cartridges/pulls/**",
     "cartridges/quantised/*",  # of a brain that was made smaller
