@@ -7,8 +7,9 @@ or a rule, allows it.
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,12 @@ SHORT_FILE = 6_000  # characters
 LONGEST_FILE = 14_000  # of a file that is shown whole
 LONGEST_OUTPUT = 3_000
 MOST_FILES, MOST_BYTES = 5_000, 64 << 20  # of a project that is copied
-SECONDS = 120.0  # for one check
-_SYSTEM = "You are a careful programmer. You answer with one block of code and nothing else."
+SECONDS = 60.0  # for the check as the project is
+SLOWER, STUCK = 3.0, 15.0  # how much longer a correction may take, and how long where the project never ends
+_SYSTEM = "You are a careful programmer. You say in one sentence what is wrong, and then give the corrected code in one block."
 _FAILURE = "The check `{check}` fails:\n\n```\n{output}\n```"
-_WISH_SYMBOL = "Correct `{symbol}` so that the check succeeds. Answer with the whole corrected code of `{symbol}` in one code block."
-_WISH_FILE = "Correct {path} so that the check succeeds. Answer with the whole corrected file in one code block."
+_WISH_SYMBOL = "What is wrong? Correct `{symbol}` so that the check succeeds: give the whole code of `{symbol}`."
+_WISH_FILE = "What is wrong? Correct {path} so that the check succeeds: give the whole file."
 
 
 class Candidate(Struct, frozen=True):
@@ -78,6 +80,7 @@ class Attempts:
     ) -> None:
         self._engine, self._request, self._check, self._candidates = engine, request, check, tuple(candidates)
         self._scratch, self._policy = scratch, policy
+        self._asked = 0  # chats so far: none is the same as one before it
 
     @property
     def tool(self) -> HandTool:
@@ -112,19 +115,23 @@ class Attempts:
         async def run() -> Progress:
             copy = await asyncio.to_thread(self._copied, Path(place.project))
             target = copy / Path(where.real).relative_to(place.project)
-            passed, output = await self._checked(place, copy)
+            began = time.monotonic()
+            passed, output = await self._checked(place, copy, SECONDS)
+            took = time.monotonic() - began
+            patience = STUCK if took >= SECONDS else min(SECONDS, SLOWER * took + 5.0)
             if passed:
                 yield ToolResult(text=f"`{self._check}` succeeds already; nothing is to be mended.", outcome="succeeds")
                 return
             failure = _FAILURE.format(check=self._check, output=_end(output))
-            asked = _prompts(self._request, failure, name, text, symbol)
+            asked = _prompts(self._request, failure, name, text, symbol, after=self._asked)
+            self._asked += len(asked)
             tried: dict[bytes, str] = {}
             async with aclosing(self._answers(asked, before, language, symbol)) as candidates:
                 async for candidate in candidates:
                     if candidate.content == before or candidate.content in tried:
                         continue
                     target.write_bytes(candidate.content)
-                    passed, output = await self._checked(place, copy)
+                    passed, output = await self._checked(place, copy, patience)
                     tried[candidate.content] = output
                     yield f"attempt {len(tried)} ({candidate.kind}): {'the check succeeds' if passed else 'the check fails'}\n"
                     if passed:
@@ -156,17 +163,15 @@ class Attempts:
         try:
             for done in asyncio.as_completed(tasks):
                 kind, answer = await done
-                try:
-                    yield Candidate(await asyncio.to_thread(_applied, answer, kind, before, language, symbol), kind)
-                except OmniError:  # no code, or none that parses
-                    continue
+                for content in await asyncio.to_thread(_applied, answer, kind, before, language, symbol):
+                    yield Candidate(content, kind)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _checked(self, place: Workplace, copy: Path) -> tuple[bool, str]:
-        policy = await asyncio.to_thread(self._policy, copy, SECONDS)
+    async def _checked(self, place: Workplace, copy: Path, seconds: float) -> tuple[bool, str]:
+        policy = await asyncio.to_thread(self._policy, copy, seconds)
         pieces, code = list[bytes](), 1
         async with aclosing(place.sandbox.run(shell_command(self._check), policy)) as events:
             async for event in events:
@@ -198,13 +203,15 @@ class Attempts:
         return copy
 
 
-def _prompts(request: ChatRequest, failure: str, name: str, text: str, symbol: str) -> list[tuple[str, ChatRequest]]:
+def _prompts(
+    request: ChatRequest, failure: str, name: str, text: str, symbol: str, *, after: int
+) -> list[tuple[str, ChatRequest]]:
     """The chats: several at the symbol, and some at the whole file where that is short."""
     kinds = ["symbol"] * (SYMBOLS if symbol else 0)
     kinds += ["file"] * (FILES if symbol else SYMBOLS + FILES) if len(text) <= SHORT_FILE else []
     shown = f"{name}:\n\n```\n{text[:LONGEST_FILE]}\n```"
     chats = []
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(kinds, after):
         wish = _WISH_SYMBOL.format(symbol=symbol) if kind == "symbol" else _WISH_FILE.format(path=name)
         asked = f"{failure}\n\n{shown}\n\n{wish}"
         sampling = replace(request.sampling, temperature=0.2 if number == 0 else 0.8, seed=number + 1)
@@ -219,10 +226,36 @@ async def _written(engine: Engine, kind: str, request: ChatRequest) -> tuple[str
     return kind, "".join(texts)
 
 
-def _applied(answer: str, kind: str, before: bytes, language: str | None, symbol: str) -> bytes:
-    """The file with an answer in it. Raises OmniError for one that is no code, or does not parse."""
-    if kind == "symbol" and language is not None:
-        return edited(before, language, SymbolEdit(action="replace", symbol=symbol, text=answer))
+def _applied(answer: str, kind: str, before: bytes, language: str | None, symbol: str) -> list[bytes]:
+    """What an answer makes of the file, the smallest change first: the symbol alone, all symbols that it has anew, the whole file.
+
+    Nothing where it has no code, or none that parses.
+    """
+    made = []
+    ways = [_symbol_alone, _symbols_of] if kind == "symbol" else [_symbols_of, _whole_file]
+    for way in ways:
+        with suppress(OmniError):
+            made.append(way(answer, before, language, symbol))
+    return made
+
+
+def _symbol_alone(answer: str, before: bytes, language: str | None, symbol: str) -> bytes:
+    return edited(before, language or "", SymbolEdit(action="replace", symbol=symbol, text=answer))
+
+
+def _symbols_of(answer: str, before: bytes, language: str | None, symbol: str) -> bytes:  # noqa: ARG001 - all ways look alike
+    """The file with each symbol replaced that stands at the top of an answer: brains send more than they are asked for."""
+    code = read_snippet(answer).encode()
+    after, known = before, {one.name for one in outline(before, language or "")}
+    for one in outline(code, language or ""):
+        if "." not in one.name and one.name in known:
+            edit = SymbolEdit(action="replace", symbol=one.name, text=code[one.start : one.end].decode())
+            with suppress(OmniError):  # the same as before
+                after = edited(after, language or "", edit)
+    return after
+
+
+def _whole_file(answer: str, before: bytes, language: str | None, symbol: str) -> bytes:  # noqa: ARG001 - all ways look alike
     after = in_style_of(before, read_snippet(answer) + "\n")
     if language is not None and (problem := problem_of(after, language)):
         raise UsageError(f"It does not parse: {problem}.")

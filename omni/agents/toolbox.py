@@ -34,11 +34,13 @@ from omni.hands import (
     ToolPlan,
     ToolResult,
     Workplace,
+    all_tools,
     trimmed,
 )
 from omni.schemas import expected, parameters_of, proved_arguments
 
 NO = "no"
+CHECKS = "run_command"  # the tool that runs the check
 SHOWN = 64_000  # characters of output that are shown while a tool runs
 
 # Puts a question to the person and returns the answer.
@@ -64,6 +66,8 @@ class Toolbox:
     ) -> None:
         self.forced, self.limits = forced, limits or WorkLimits()
         self._tools = {tool.name: tool for tool in tools}
+        if check:  # which is done whether or not the brain may run commands
+            self._tools |= {CHECKS: all_tools()[CHECKS]}
         self._place, self._ask, self._artifacts, self._longest = place, ask, artifacts, longest
         self._check, self._unchecked = check, bool(check)
         self.opening: Sequence[ToolCallPart] = (self._checking(),) if check and checks_first else ()
@@ -77,7 +81,7 @@ class Toolbox:
         return self._checking() if self._unchecked else None
 
     def _checking(self) -> ToolCallPart:
-        return ToolCallPart(id="check", name="run_command", arguments=json.dumps({"command": self._check}))
+        return ToolCallPart(id="check", name=CHECKS, arguments=json.dumps({"command": self._check}))
 
     async def is_free(self, call: ToolCallPart) -> bool:
         """Whether a call only looks at what may be looked at without asking."""
@@ -183,7 +187,7 @@ class Toolbox:
 
     def _follow(self, call: ToolCallPart, tool: HandTool, event: ToolReturned) -> None:
         """Know whether the check succeeded since the last change."""
-        if tool.name == "run_command" and json.loads(call.arguments).get("command") == self._check:
+        if tool.name == CHECKS and json.loads(call.arguments).get("command") == self._check:
             self._unchecked = event.outcome != "done"
         elif self._check and set(tool.touches) & {"write", "shell"}:
             self._unchecked = True

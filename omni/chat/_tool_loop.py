@@ -88,7 +88,7 @@ class ToolLoop:
             if ended is None:
                 return
             self._usage = _sum(self._usage, ended.usage)
-            calls = () if self._stop else answer.calls
+            calls = answer.calls if self._tools.forced or not self._stop else ()
             closing = next((call for call in calls if call.name == ANSWER), None) if self._tools.forced else None
             after = (
                 self._worked(answer, calls, messages, shown=self._tools.forced) if calls and closing is None else None
@@ -159,14 +159,15 @@ class ToolLoop:
                 yield event
 
     def _request(self, request: ChatRequest, messages: list[Message]) -> ChatRequest:
+        """The request of a round. A brain that has to stop is bound to answer, in the way that it is used to."""
+        forced, tools = self._tools.forced, tuple(self._tools.offered)
+        choice = "required" if forced else "auto"
         if self._stop:
-            told = [*messages, Message.of("user", _STOPPED.format(reason=self._stop))]
-            return replace(request, messages=tuple(told), tools=tuple(self._tools.offered), tool_choice="none")
-        tools = tuple(self._tools.offered)
-        if self._tools.forced:
-            tools = (*tools, ANSWERING)
-        choice = "required" if self._tools.forced else "auto"
-        return replace(request, messages=tuple(messages), tools=tools, tool_choice=choice)
+            messages = [*messages, Message.of("user", _STOPPED.format(reason=self._stop))]
+            choice = ANSWER if forced else "none"
+        return replace(
+            request, messages=tuple(messages), tools=(*tools, ANSWERING) if forced else tools, tool_choice=choice
+        )
 
     def _identified(self, event: EngineEvent) -> EngineEvent:
         """The first piece of a call with an id that no other call of this turn has; all else as it is."""

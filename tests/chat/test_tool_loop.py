@@ -187,7 +187,13 @@ async def test_a_brain_that_does_not_end_is_told_to_and_answers_in_words(
     def said(request: Any) -> str:
         clock.time += 25.0
         number = 0 if returns else len(bench.engine.requests)
-        return "This is left." if request.tool_choice == "none" else call("look", at=f"place {number}")
+        if request.tool_choice == "none":
+            return "This is left."
+        return (
+            call("answer", text="This is left.")
+            if request.tool_choice == "answer"
+            else call("look", at=f"place {number}")
+        )
 
     service = bench.open(ScriptedEngine(said))
     tools = Tools(lambda _, given: f"{returns}{given}", forced=forced, limits=limits, outcome=outcome)
