@@ -108,9 +108,16 @@ class _Command:
         ]
         guarded = _Repositories(self._order.get("guarded", ()))
         command = python_command("omni.hands.inside", packages=False)
-        pid = os.posix_spawn(command[0], command, {"LC_ALL": "C.UTF-8"}, file_actions=actions, setsid=True)
-        for end in (stdin, orders, *(pipe[1] for pipe in pipes)):
-            os.close(end)
+        try:
+            pid = os.posix_spawn(command[0], command, {"LC_ALL": "C.UTF-8"}, file_actions=actions, setsid=True)
+        except OSError:
+            guarded.restore()
+            for end in (writer, *(pipe[0] for pipe in pipes)):
+                os.close(end)
+            raise
+        finally:
+            for end in (stdin, orders, *(pipe[1] for pipe in pipes)):
+                os.close(end)
         why = "went"
         try:
             with os.fdopen(writer, "wb") as order:

@@ -88,14 +88,8 @@ def _be_first(order: dict[str, Any], told: dict[str, str], shared: bool) -> NoRe
     child = os.fork()
     if child == 0:
         _become(order, told, shared=shared)
-    for number in (0, 1, 2):  # their other ends hear the end of the command
-        with suppress(OSError):
-            os.close(number)
-    while True:
-        pid, status = os.wait()
-        if pid == child:
-            _report({"ended": os.waitstatus_to_exitcode(status)})
-            os._exit(0)
+    _report({"ended": _outlived(child)})
+    os._exit(0)
 
 
 def _run_alone(order: dict[str, Any], told: dict[str, str]) -> NoReturn:
@@ -109,14 +103,19 @@ def _run_alone(order: dict[str, Any], told: dict[str, str]) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _end_with_parent()
         _become(order, told, shared=False)
-    for number in (0, 1, 2):
+    _report({"ended": _outlived(child)})
+    _end_all()
+
+
+def _outlived(child: int) -> int:
+    """Wait for a command, and for all that loses its parent meanwhile; its exit code."""
+    for number in (0, 1, 2):  # their other ends hear the end of the command
         with suppress(OSError):
             os.close(number)
     while True:
         pid, status = os.wait()
         if pid == child:
-            _report({"ended": os.waitstatus_to_exitcode(status)})
-            _end_all()
+            return os.waitstatus_to_exitcode(status)
 
 
 def _end_all() -> NoReturn:
@@ -205,9 +204,9 @@ def _bring_up_loopback() -> None:
     import struct
     from _socket import AF_INET, SOCK_DGRAM, socket
 
-    with_loopback = socket(AF_INET, SOCK_DGRAM, 0)
-    fcntl.ioctl(with_loopback.fileno(), _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP))
-    with_loopback.close()
+    asked = socket(AF_INET, SOCK_DGRAM, 0)
+    fcntl.ioctl(asked.fileno(), _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP))
+    asked.close()
 
 
 def _try(told: dict[str, str], layer: str, step: Callable[[], object]) -> None:

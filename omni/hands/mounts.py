@@ -23,10 +23,12 @@ def lay_out(
     pinned: Iterable[Path],
     room: int,
 ) -> None:
-    """Cover folders by empty ones, but for what is listed below them; make everything read-only but what may be written; put
-    nothing in the place of what is `hidden`, and keep what is `fixed`, below what may be written, as it is; what is `pinned` may be written and not be moved. Each empty folder has
-    `room` for so many bytes. All paths are absolute and
-    hold no links. Raises OSError."""
+    """Lay the file system out as a command may see it.
+
+    `covered` folders are empty but for what of `read` and `write` lies below them, with `room` for so many bytes. All is read-only but
+    `write`; below that `fixed` stays as it is, and `pinned` folders are not moved. Nothing is in the place of what is `hidden`. All
+    paths are absolute and hold no links. Raises OSError.
+    """
     _mount(None, Path("/"), None, _REC | _PRIVATE)
     below = [path for path in _tops([*write, *read]) if any(cover in path.parents for cover in covered)]
     kept = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in below]

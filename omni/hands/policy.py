@@ -21,23 +21,7 @@ SYSTEM_SETTINGS = ("alternatives", "ca-certificates", "ca-certificates.conf", "d
 TOOLCHAINS = (".pyenv", ".nvm/versions", ".fnm", ".volta/tools", ".volta/bin", ".asdf/installs", ".asdf/shims", ".local/share/mise/installs", ".local/share/uv/python", ".local/share/uv/tools", ".local/share/pnpm", ".rustup/toolchains", ".cargo/bin", ".cargo/registry", "go/pkg/mod", "go/bin", ".sdkman/candidates", ".deno/bin", ".bun/bin", ".rbenv/versions", ".rbenv/shims", ".ghcup/bin", "miniconda3", "miniforge3", "anaconda3", ".local/bin", ".local/lib")  # fmt: skip
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 COVERED = (*TEMPORARY, "/var", "/run", "/root", "/home", "/mnt", "/media", "/srv")
-SYSTEM_TOPS = (
-    "bin",
-    "sbin",
-    "usr",
-    "lib",
-    "lib32",
-    "lib64",
-    "libx32",
-    "etc",
-    "opt",
-    "nix",
-    "dev",
-    "proc",
-    "sys",
-    "System",
-    "Library",
-)
+SYSTEM_TOPS = ("bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "dev", "proc", "sys", "System", "Library")  # fmt: skip
 SHARED = tuple(Path(one) for one in ("/", *COVERED, *(f"/{top}" for top in SYSTEM_TOPS)))
 SECRETS = (".env", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd", "credentials.json", "service-account.json", "secrets.toml", "secrets.yaml", "secrets.yml", ".git-credentials", "credentials", ".envrc", ".vault_pass")  # fmt: skip
 SECRET_BEGINNINGS = (".env.", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")
