@@ -21,7 +21,7 @@ from omni.core.located.tree import FileSource
 from omni.core.located.yaml_reader import read_yaml
 from omni.hands import HandTool, all_tools
 
-MEND = "mend_symbol"  # see `omni.agents.attempts`
+MEND, ASK_BRAIN = "mend_symbol", "ask_brain"  # they need a brain: see `omni.agents.attempts` and `omni.agents.asking`
 LARGEST = 64 << 10  # bytes of such a file
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}", re.ASCII)
 _FRONT = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -70,10 +70,11 @@ def read_agent(path: Path) -> AgentSpec:
 
 
 def tools_named(names: tuple[str, ...], where: str) -> tuple[HandTool, ...]:
-    """The tools of these names, but for the one that needs a brain and a check. Raises UsageError for one that there is not."""
+    """The tools of these names, but for those that need a brain. Raises UsageError for one that there is not."""
     known = all_tools()
+    every = (*known, MEND, ASK_BRAIN)
     for name in names:
-        if name not in known and name != MEND:
-            hint = nearest(name, [*known, MEND]) or f"There is: {', '.join([*known, MEND])}."
+        if name not in every:
+            hint = nearest(name, every) or f"There is: {', '.join(every)}."
             raise UsageError(f"{where} names a tool {name!r}, which there is not.", hint=hint)
     return tuple(known[name] for name in dict.fromkeys(names) if name in known)

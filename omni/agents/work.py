@@ -6,12 +6,13 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from omni.agents.asking import ask_brain
 from omni.agents.attempts import Attempts
 from omni.agents.candidates import mendable
 from omni.agents.checks import check_of
-from omni.agents.spec import MEND, AgentSpec, tools_named
+from omni.agents.spec import ASK_BRAIN, MEND, AgentSpec, tools_named
 from omni.agents.toolbox import Toolbox
-from omni.chat import ChatService, WorkLimits, begin_turn
+from omni.chat import BrainSource, ChatService, WorkLimits, begin_turn
 from omni.core.events import ChatEvent
 from omni.core.paths import Home
 from omni.engine import ChatRequest, Engine, adapter_of, sampling_of
@@ -48,6 +49,11 @@ class WorkServices(Protocol):
     @property
     def jobs(self) -> Jobs:
         """The work of this process."""
+        ...
+
+    @property
+    def library(self) -> BrainSource:
+        """The brains."""
         ...
 
     async def open(self, brain: "Brain") -> Engine:
@@ -113,6 +119,8 @@ async def begin_work(
                     policy=lambda at, seconds: policy_here(services.home, at, scratch, read=[project], seconds=seconds),
                 )
                 chosen = (*chosen, attempts.tool)
+            if ASK_BRAIN in agent.tools:
+                chosen = (*chosen, ask_brain(services.library.get, services.open))
             tools = Toolbox(
                 chosen,
                 place,

@@ -12,6 +12,7 @@ from omni.core.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from omni.chat._runner import BrainSource
     from omni.chat._titles import title_of
     from omni.chat._turn_jobs import begin_turn, turn_elsewhere, turn_here
     from omni.chat.attachments import agents_md, attachment_of, expand, printable, read_image
@@ -29,6 +30,7 @@ __getattr__, __dir__ = lazy(
     narration="brief ended_words narrated",
     service="ChatService",
     store="ChatStore",
+    _runner="BrainSource",
     _titles="title_of",
     _turn_jobs="begin_turn turn_elsewhere turn_here",
     tooling="TurnTools WorkLimits",

@@ -80,6 +80,7 @@ def run(
         from omni.cli.brains import brain_to_ask
 
         spec = await asyncio.to_thread(AgentBook(services.home).get, name)
+        _say_what_is_missing(services.home)
         chosen = await brain_to_ask(services, brain or spec.brain)
         limits = WorkLimits(steps=steps or spec.steps, seconds=spec.minutes * 60)
         job = await begin_work(
@@ -172,6 +173,16 @@ def undo(number: int | None, yes: bool) -> None:
         require_consent(f"Take back change {known[0].id}, of {known[0].path.removeprefix(f'{project}/')}?")
     record = log.undo(project, known[0].id)
     click.echo(f"{record.path.removeprefix(f'{project}/')} is as it was before change {record.id}.")
+
+
+def _say_what_is_missing(home: Home) -> None:
+    """Without the grammars every command is asked about, and no symbol is edited."""
+    from omni.core.features import Features
+
+    if Features(home).state("code") in ("absent", "outdated"):
+        tell(
+            "commands are all asked about, and code is not edited by symbols: `omni environment add code` brings what that needs"
+        )
 
 
 def _rule(text: str) -> "ConsentRule":

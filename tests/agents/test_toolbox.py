@@ -7,9 +7,13 @@ from contextlib import aclosing
 
 import pytest
 
+from omni.agents.asking import ask_brain
+from omni.cartridges import Brain
 from omni.core import landlock
+from omni.core.errors import NotFound
 from omni.core.events import PersonAsked, QuestionAnswered, ToolOutput, ToolReturned, ToolStarted
 from omni.core.messages import ToolCallPart
+from omni.engine import ScriptedEngine
 from tests.agents.agent_tools import Work
 from tests.waiting import until
 
@@ -262,3 +266,24 @@ async def test_calls_that_only_look_may_run_beside_each_other_and_no_others(shel
     assert not await free("ask_person", '{"question": "?"}')
     both = await asyncio.gather(work.call("search", text="a - b"), work.call("search", text="A project"))
     assert [one.outcome for one in both] == ["done", "done"]
+
+
+async def test_another_brain_is_asked_with_its_own_prompt_and_nothing_else(work: Work) -> None:
+    async def get(name: str) -> Brain:
+        if name != "@omni/other":
+            raise NotFound(f"There is no brain {name!r}.")
+        return Brain(name=name, state="ready", prompt="Be brief.")
+
+    engine = ScriptedEngine(["Forty two."])
+
+    async def opened(brain: Brain) -> ScriptedEngine:
+        return engine
+
+    work.boxed(tools=(ask_brain(get, opened),))
+    ended = await work.call("ask_brain", brain="@omni/other", question="What is six times seven?")
+    assert (ended.text, ended.outcome) == ("Forty two.", "done")
+    (request,) = engine.requests
+    assert [message.text for message in request.messages] == ["Be brief.", "What is six times seven?"]
+    assert request.tools == ()
+    assert (await work.call("ask_brain", brain="@omni/none", question="?")).outcome == "failed"
+    assert work.person.asked == []
