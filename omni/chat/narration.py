@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from omni.core.messages import Part, TextPart, ToolCallPart, ToolResultPart
 
-OUTCOMES = {"done": "ok", "failed": "failed", "refused": "refused by you", "denied": "denied by a rule"}
+OUTCOMES = {"done": "ok", "failed": "failed", "refused": "refused", "denied": "denied by a rule"}
 _LONGEST = 80  # characters of what a call was given
 _WORTH_TELLING = 0.1  # seconds
 

@@ -201,9 +201,12 @@ async def _answered(job: "Job[ChatEvent]", *, asks: bool) -> AsyncGenerator["Cha
     from omni.core.errors import NotFound
 
     asking: asyncio.Task[None] | None = None
+    asks = asks and streams.at_terminal()
+    if not asks:
+        tell("nobody is asked here: what no rule and no --yes allows is refused")
 
     async def answer(event: "ConsentNeeded | PersonAsked") -> None:
-        said = await ask(event) if asks and streams.at_terminal() else _nobodys(event)
+        said = await ask(event) if asks else _nobodys(event)
         while (question := job.snapshot().question) is None or question.id != event.question:
             await job.changed()
             if job.over:

@@ -76,7 +76,7 @@ def test_what_a_rule_allows_is_done_and_can_be_taken_back(scripted: Cli, project
 def test_where_nobody_can_be_asked_the_answer_is_no(scripted: Cli, project: Path) -> None:
     ended = scripted.run("agent", "run", "coder", "make it 2", **said(WRITE, ANSWER))
     assert ended.code == 0
-    assert "refused by you" in ended.err
+    assert "refused" in ended.err
     assert (project / "a.py").read_text() == "x = 1\n"
 
 
@@ -103,7 +103,7 @@ def test_a_person_is_asked_and_enter_means_no(scripted: Cli, project: Path) -> N
     terminal.read("+x = 2")
     terminal.read("n=no, o=once, c=for this task, p=always in this project, a=always everywhere] n>")
     terminal.type("\n")
-    terminal.read("refused by you")
+    terminal.read("refused")
     terminal.read("n>")
     terminal.type("x\n")
     terminal.read("is no answer to this")
