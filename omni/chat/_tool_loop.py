@@ -29,7 +29,7 @@ from omni.core.events import (
     Usage,
 )
 from omni.core.messages import Message, Part, TextPart, ToolCallPart, ToolResultPart, fold, returned
-from omni.engine import ChatRequest, Engine, Tool
+from omni.engine import CallUnfinished, ChatRequest, Engine, Tool
 
 SAME_CALLS = 3  # the same call with the same result, after which the brain is going round in a circle
 FAILED_CALLS = 5  # in a row
@@ -45,6 +45,7 @@ ANSWERING = Tool(
 )
 CHECK_FAILS = "This is not finished: the check that was to succeed fails."
 _COMPLAINT = "You said that you are done, but the check fails:\n\n{result}\n\nGo on until it succeeds."
+_CUT = "Your last call was too long and was cut off. Make a shorter one."
 _STOPPED = "You have to stop here: {reason}. Do not call tools any more. Tell in a few sentences what was done and what is left to do."
 
 
@@ -75,16 +76,22 @@ class ToolLoop:
                 yield compacted
                 asked = self._request(request, messages)
             answer, ended = Message.of("assistant"), None
-            async with aclosing(self._engine.chat(asked)) as events:
-                async for event in events:
-                    if isinstance(event, TurnEnded):
-                        ended = event
-                        continue
-                    answer = fold(answer, event := self._identified(event))
-                    if not isinstance(event, ToolCallDelta):
-                        yield event
-                    elif not self._tools.forced:  # else they are told once it is known that none of them is the answer
-                        yield replace(event, index=event.index + self._called)
+            try:
+                async with aclosing(self._engine.chat(asked)) as events:
+                    async for event in events:
+                        if isinstance(event, TurnEnded):
+                            ended = event
+                            continue
+                        answer = fold(answer, event := self._identified(event))
+                        if not isinstance(event, ToolCallDelta):
+                            yield event
+                        elif not self._tools.forced:  # else they are told once none of them is the answer
+                            yield replace(event, index=event.index + self._called)
+            except CallUnfinished:
+                if self._stop:
+                    raise
+                self._cut(messages)
+                continue
             if ended is None:
                 return
             self._usage = _sum(self._usage, ended.usage)
@@ -99,6 +106,13 @@ class ToolLoop:
                     yield happened
                     if isinstance(happened, TurnEnded):
                         return
+
+    def _cut(self, messages: list[Message]) -> None:
+        """Go on after a call that found no end: small brains repeat themselves."""
+        self._steps += 1
+        self._failed += 1
+        messages.append(Message.of("user", _CUT))
+        self._stop = self._over()
 
     async def _worked(
         self, answer: Message, calls: Sequence[ToolCallPart], messages: list[Message], *, shown: bool

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omni.engine.llama import BATCH, LoadFailed
     from omni.engine.refusals import NotReady
     from omni.engine.scripted import Reply, ScriptedEngine
+    from omni.engine.tool_calls import CallUnfinished
     from omni.engine.trials import is_tried_with, to_try
     from omni.engine.types import (
         Adapter,
@@ -52,6 +53,7 @@ __getattr__, __dir__ = lazy(
     refusals="NotReady",
     _requests="adapter_of instructed sampling_of",
     scripted="Reply ScriptedEngine",
+    tool_calls="CallUnfinished",
     trials="is_tried_with to_try",
     types="Adapter Capabilities ChatRequest CompletionRequest Embeddings Engine Priority Relevances Sampling Tool",
     _worker_engine="WorkerEngine",

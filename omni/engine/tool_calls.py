@@ -63,9 +63,13 @@ def knows_tools(template: str, caps: Mapping[str, Any]) -> bool:
     return bool(caps.get("supports_tools")) and _BROKEN not in template
 
 
-def unfinished() -> UsageError:
+class CallUnfinished(UsageError):
+    """A call that was forced found no end within its tokens, however often it was tried."""
+
+
+def unfinished() -> CallUnfinished:
     """What to say when even the shortest call did not fit."""
-    return UsageError(
+    return CallUnfinished(
         "The brain did not finish its call within `max_tokens`.", hint="Allow more, or offer simpler tools."
     )
 

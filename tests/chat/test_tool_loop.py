@@ -22,7 +22,7 @@ from omni.core.events import (
     TurnEnded,
 )
 from omni.core.messages import TextPart, ToolCallPart, ToolResultPart
-from omni.engine import ScriptedEngine, Tool
+from omni.engine import Reply, ScriptedEngine, Tool
 from tests.chat.turn_tools import kinds
 from tests.waiting import until
 
@@ -203,6 +203,15 @@ async def test_a_brain_that_does_not_end_is_told_to_and_answers_in_words(
     assert len(bench.engine.requests) <= 7
     assert text_of(events).strip() == "This is left."
     assert (await service.messages(made.id))[-1].state == "complete"
+
+
+async def test_a_call_that_finds_no_end_is_told_and_made_anew(bench: Any, collect: Any, text_of: Any) -> None:
+    endless = Reply(text='{"name": "look", "arguments": {"at": "a a', endless=True)
+    service = bench.open(ScriptedEngine([endless, call("answer", text="Short.")]))
+    made = await service.create()
+    events = await collect(service.ask(made.id, "Go", tools=Tools(forced=True)))
+    assert text_of(events) == "Short."
+    assert "was cut off" in bench.engine.requests[-1].messages[-1].text
 
 
 async def test_a_brain_that_repeats_itself_is_told_once_before_it_is_stopped(bench: Any, collect: Any) -> None:

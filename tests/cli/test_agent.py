@@ -154,6 +154,7 @@ def test_a_real_brain_reads_and_answers(starter: Cli) -> None:
     folder.mkdir()
     (folder / "colour.txt").write_text("The colour is violet.\n")
     starter.folder = folder
+    assert starter.run("config", "set", "chat.max_completion_tokens", "200").code == 0  # greedy, it repeats itself
     ended = starter.run("agent", "run", "explainer", "--steps", "3", "--json", "Read colour.txt. Which colour is it?")
     assert ended.code == 0, ended
     events = ended.events
