@@ -184,7 +184,9 @@ async def test_a_template_that_would_never_end_is_refused_and_its_worker_answers
 ) -> None:
     monkeypatch.setattr("omni.engine.stepwise.bounded_template.SECONDS", 0.2)
     client, _ = serve(chat_template=template)
-    with pytest.raises(UsageError, match=f"{words}|takes more than 0.2 seconds"):  # whichever a busy machine meets first
+    with pytest.raises(
+        UsageError, match=f"{words}|takes more than 0.2 seconds"
+    ):  # whichever a busy machine meets first
         await client.json("/apply-template", {"messages": []})
     assert (await said(client, "a"))["content"] == "bcdef"
 

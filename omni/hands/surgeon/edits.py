@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from omni.hands.surgeon.imports import import_place
 from omni.hands.surgeon.parameters import parameter_cut
@@ -32,6 +33,7 @@ class SymbolEdit(Struct, frozen=True, kw_only=True):
 def edited(source: bytes, language: str, edit: SymbolEdit) -> bytes:
     """The source with the edit. Raises EditRefused, which says why it cannot be done, and what would work."""
     syntax = parse(source, language)
+    edit = replace(edit, text=edit.text.encode("utf-8", "replace").decode())  # half a character is none
     cuts = (
         renamed(syntax, one_named(syntax, edit.symbol), edit.text.strip())
         if edit.action == "rename"

@@ -39,8 +39,20 @@ def import_place(syntax: Syntax, snippet: str) -> Cut:
     if first:
         end = _end_of_line(syntax.text, first[-1].end_byte)
         return end, end, line * 2 + text
-    after = line if syntax.text.strip() else b""
-    return 0, 0, text + line + after
+    begin = _behind_the_first_lines(syntax.text)
+    after = line if syntax.text[begin:].strip() else b""
+    return begin, begin, text + line + after
+
+
+def _behind_the_first_lines(text: bytes) -> int:
+    """Where the line that names an interpreter, and one that names an encoding, are over."""
+    at = 0
+    for _ in range(2):
+        line = text[at:].partition(b"\n")[0]
+        if not (line.startswith(b"#!") or (line.startswith(b"#") and b"coding" in line)):
+            break
+        at = min(at + len(line) + 1, len(text))
+    return at
 
 
 def _leading(syntax: Syntax) -> "list[Node]":

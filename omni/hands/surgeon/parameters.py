@@ -30,7 +30,7 @@ def parameter_cut(syntax: Syntax, one: Defined, text: str) -> tuple[int, int, by
     if name[0] in words and syntax.language.name not in ("go", "java", "c", "cpp"):
         raise EditRefused(f"{one.name!r} has a parameter {name[0]!r} already.")
     listed = [each for each in parameters.named_children if "comment" not in each.type]
-    if not listed:
+    if not listed or syntax.text[parameters.start_byte + 1 : parameters.end_byte - 1].strip() == b"void":
         return parameters.start_byte + 1, parameters.end_byte - 1, text.encode()
     last = listed[-1]
     if last.type in _LAST or _is_rest(last):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _NEW = re.compile(r"[^\W\d]\w*")
 _IDENTIFIERS = frozenset(("identifier", "type_identifier", "field_identifier", "property_identifier", "shorthand_property_identifier", "shorthand_property_identifier_pattern", "namespace_identifier"))  # fmt: skip
 _ATTRIBUTES = frozenset(("attribute", "member_expression", "field_expression", "selector_expression", "field_access", "method_invocation", "scoped_identifier", "qualified_identifier", "scoped_type_identifier", "qualified_type"))  # fmt: skip
+_IMPLICIT = frozenset(("java", "cpp"))
 _SELF = frozenset((b"self", b"cls", b"this"))
 # From a name upwards: what makes it one that is given, and what makes it one that is used.
 _GIVING = frozenset(("left", "pattern", "alias", "parameter", "parameters", "name", "declarator"))
@@ -39,14 +40,20 @@ def renamed(syntax: Syntax, one: Defined, new: str) -> list[tuple[int, int, byte
                 meant.append(node)
             elif member:
                 other.append(node)
+        elif _is_keyword(node):
+            continue  # a parameter of what is called there
         elif member:
-            continue  # a plain name is no part of a class
+            if syntax.language.name in _IMPLICIT:
+                other.append(node)  # there a plain name may be a part of the class
         elif _is_given(node):
             other.append(node)
         else:
             meant.append(node)
-    if other:
-        lines = ", ".join(str(node.start_point.row + 1) for node in other[:10])
+    seen = {node.start_byte for node in same}
+    unread = [at for at in _words(syntax, old) if at not in seen and not _is_plain_text(syntax, at)]
+    if other or unread:
+        rows = {node.start_point.row + 1 for node in other} | {syntax.text.count(b"\n", 0, at) + 1 for at in unread}
+        lines = ", ".join(map(str, sorted(rows)[:10]))
         raise EditRefused(
             f"{old!r} may mean something else in line {lines}, so that nobody can tell which is meant.",
             hint="Rename it by editing those lines.",
@@ -57,6 +64,35 @@ def renamed(syntax: Syntax, one: Defined, new: str) -> list[tuple[int, int, byte
         if node.type == "string_content" and not member and _text(syntax, node) == old.encode() and _is_exported(node)
     ]
     return [_cut(node, old, new) for node in (*meant, *exported)]
+
+
+def _words(syntax: Syntax, old: str) -> list[int]:
+    """Where a name stands as a word, whatever the grammar makes of it there."""
+    word = rb"(?<![\w$])" + re.escape(old.encode()) + rb"(?![\w$])"
+    return [match.start() for match in re.finditer(word, syntax.text)]
+
+
+def _is_plain_text(syntax: Syntax, at: int) -> bool:
+    """Whether a place is in a comment, or in a text that is no annotation."""
+    node = syntax.root.descendant_for_byte_range(at, at + 1)
+    is_text = False
+    while node is not None:
+        if "comment" in node.type:
+            return True
+        is_text = is_text or "string" in node.type or node.type in ("char_literal", "regex", "jsx_text")
+        if node.type in ("type", "type_annotation", "return_type"):
+            return False
+        node = node.parent
+    return is_text
+
+
+def _is_keyword(node: "Node") -> bool:
+    """Whether a name is that of a parameter where something is called: `f(name=1)`."""
+    parent = node.parent
+    if parent is None or parent.type != "keyword_argument":
+        return False
+    name = parent.child_by_field_name("name")
+    return name is not None and name.id == node.id
 
 
 def _cut(node: "Node", old: str, new: str) -> tuple[int, int, bytes]:
@@ -115,13 +151,12 @@ def _is_given(node: "Node") -> bool:
         field = next(
             (above.field_name_for_child(at) for at, child in enumerate(above.children) if child.id == below.id), None
         )
-        if above.type == "keyword_argument" and field == "name":
-            return False  # a parameter of another one
         if "import" in above.type or above.type in (
             "global_statement",
             "nonlocal_statement",
             "as_pattern_target",
             "use_declaration",
+            "case_pattern",
         ):
             return True
         if above.type in ("parameters", "formal_parameters", "lambda_parameters", "parameter_list") or field in _GIVING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import tree_sitter
     from tree_sitter import Node
 
-LARGEST = 2 << 20  # bytes of a source
+LARGEST, MOST_LINES = 512 << 10, 20_000  # bytes and lines of a source: some grammars take a second for as many comments
 _LONGEST_LINE = 20_000  # bytes: what is generated is not edited by symbols
 _DEEPEST = 400  # nodes in each other
 BOM = b"\xef\xbb\xbf"
@@ -42,6 +42,8 @@ def parse(source: bytes, language: str) -> Syntax:
         raise EditRefused(f"There is no grammar for {language!r}.", hint=f"There is: {', '.join(LANGUAGES)}.")
     if len(source) > LARGEST:
         raise EditRefused(f"It has {len(source):,} bytes; sources of at most {LARGEST:,} are edited by symbols.")
+    if source.count(b"\n") > MOST_LINES:
+        raise EditRefused(f"It has more than {MOST_LINES:,} lines.")
     if any(len(line) > _LONGEST_LINE for line in source.splitlines()):
         raise EditRefused(f"It has lines of more than {_LONGEST_LINE:,} bytes, as programs write them.")
     offset = len(BOM) if source.startswith(BOM) else 0

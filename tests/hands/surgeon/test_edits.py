@@ -125,6 +125,7 @@ def test_a_symbol_is_deleted_with_its_lines() -> None:
         ('"""D."""\nimport a\n\nx = 1\n', "import b", '"""D."""\nimport a\nimport b\n\nx = 1\n'),
         ('"""D."""\nx = 1\n', "from b import c", '"""D."""\n\nfrom b import c\nx = 1\n'),
         ("x = 1\n", "import b", "import b\n\nx = 1\n"),
+        ("#!/bin/python\n# coding: utf-8\nx = 1\n", "import b", "#!/bin/python\n# coding: utf-8\nimport b\n\nx = 1\n"),
         ("# c\r\nimport a\r\nx = 1\r\n", "import b", "# c\r\nimport a\r\nimport b\r\nx = 1\r\n"),
     ],
 )
@@ -155,6 +156,8 @@ def test_a_name_is_changed_where_it_means_the_symbol() -> None:
         ("def f(): pass\nh = 1\n", "f", "h", "is used in it already"),
         ("def f(): pass\n", "f", "1h", "is no name"),
         ("def f(): pass\n", "f", "class", "would not parse"),
+        ("class A: pass\n\ndef g(x: 'list[A]'): pass\n", "A", "B", "may mean something else in line 3"),
+        ("def f(): pass\n\nmatch x:\n    case f: pass\n", "f", "h", "may mean something else in line 4"),
     ],
 )
 def test_a_name_that_may_mean_something_else_is_left(source: str, symbol: str, new: str, words: str) -> None:
@@ -162,9 +165,21 @@ def test_a_name_that_may_mean_something_else_is_left(source: str, symbol: str, n
         edited(source.encode(), "python", SymbolEdit(action="rename", symbol=symbol, text=new))
 
 
+def test_names_that_the_grammar_does_not_tell_apart_are_left() -> None:
+    called = b"def f(): pass\n\ng(f=1, a=f)\n# f\nx = 'f'\n"
+    assert done(called, "python", "rename", "f", "h") == b"def h(): pass\n\ng(f=1, a=h)\n# f\nx = 'f'\n"
+    for language, source, symbol in (
+        ("java", "class A { int f; int g() { return f; } }", "A.f"),
+        ("c", "int f(void) { return 0; }\n#define G f()\n", "f"),
+    ):
+        with pytest.raises(EditRefused, match="may mean something else"):
+            edited(source.encode(), language, SymbolEdit(action="rename", symbol=symbol, text="h"))
+
+
 @pytest.mark.parametrize(
     ("language", "source", "sent", "after"),
     [
+        ("c", "int f(void) { return 0; }", "int x", "int f(int x) { return 0; }"),
         ("python", "def f(): pass", "x", "def f(x): pass"),
         ("python", "def f(a, *b, **c): pass", "x=1", "def f(a, *b, x=1, **c): pass"),
         ("python", "def f(\n    a,\n    b,\n): pass", "x: int = 1", "def f(\n    a,\n    b,\n    x: int = 1,\n): pass"),
@@ -266,11 +281,24 @@ def test_what_cannot_be_done_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    "source", [b"(" * 50_000, b"x" * 30_000, b"\xff\xfe", b"a" * (3 << 20), b"[" * 500 + b"]" * 500, b"if x:\n" * 3]
+    "source",
+    [
+        b"(" * 50_000,
+        b"x" * 30_000,
+        b"\xff\xfe",
+        b"a" * (3 << 20),
+        b"[" * 500 + b"]" * 500,
+        b"# c\n" * 30_000,
+        b"if x:\n" * 3,
+    ],
 )
 def test_hostile_sources_are_refused(source: bytes) -> None:
     with pytest.raises(EditRefused):
         edited(source, "python", SymbolEdit(action="replace", symbol="x", text="x = 1"))
+
+
+def test_half_a_character_is_replaced() -> None:
+    assert b"'?'" in edited(b"x = 1\n", "python", SymbolEdit(action="replace", symbol="x", text="x = '\ud800'"))
 
 
 def test_a_source_with_faults_elsewhere_gets_no_more_of_them() -> None:
