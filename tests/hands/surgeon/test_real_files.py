@@ -48,6 +48,8 @@ def variants(source: bytes) -> Iterator[bytes]:
     if b"\r" not in source and not source.startswith(b"\xef\xbb\xbf"):
         yield b"\xef\xbb\xbf" + source.replace(b"\n", b"\r\n")
         yield source.rstrip(b"\n")
+        lines = source.split(b"\n")
+        yield b"".join(line + (b"\r\n", b"\n")[at % 2] for at, line in enumerate(lines[:-1])) + lines[-1]
 
 
 def whole_lines(source: bytes, symbol: Symbol) -> str:
@@ -99,8 +101,8 @@ def run(most: int) -> tuple[int, int, list[str]]:
 
 
 @pytest.mark.real
-def test_three_hundred_real_files_keep_every_other_byte() -> None:
-    done, edits, wrong = run(200)
+def test_three_hundred_real_files_keep_what_is_outside_of_an_edit() -> None:
+    done, edits, wrong = run(195)
     assert done >= 300
     assert edits > 1200
     assert len(wrong) <= done // 200, wrong  # C with macros reads otherwise than a compiler does
@@ -108,8 +110,8 @@ def test_three_hundred_real_files_keep_every_other_byte() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_five_thousand_real_files_keep_every_other_byte() -> None:
+def test_five_thousand_real_files_keep_what_is_outside_of_an_edit() -> None:
     done, edits, wrong = run(5_200)
     print(f"{done} files, {edits} edits, {len(wrong)} faults")
-    assert done >= 4_000
+    assert done >= 5_000
     assert len(wrong) <= done // 200, wrong
