@@ -26,7 +26,7 @@ FIRST = "0" * 64  # what the first line of all follows
 
 _HASH = re.compile(rb'(\{.*), "hash": "([0-9a-f]{64})"\}')
 _HEAD = re.compile(rb"(\d{6}) (\d{12}) ([0-9a-f]{64})\n")
-_TAIL = 1 << 16  # bytes; more than any line has
+_TAIL = 1 << 18  # bytes; more than any line has
 
 
 class Place(NamedTuple):
@@ -199,7 +199,9 @@ class _ChainReader:
         if chained(self._hash, parts[1]) != line_hash:
             self.faults.append(f"{where}: it was changed, or what stood before it was changed or taken away")
         if fields.get("head") == "missing":
-            self.faults.append(f"{where}: airlock.head was missing by then, so what stood before may have been cut")
+            self.faults.append(
+                f"{where}: {self._name}.head was missing by then, so what stood before may have been cut"
+            )
         self._hash = line_hash
         self._reached_head = self._reached_head or Place(self._number, end, line_hash) == self._head
 

@@ -26,7 +26,9 @@ from omni.hands.rules import (
     ConsentRule,
     Scope,
     allows_command,
+    concerns_below,
     concerns_command,
+    concerns_path,
     is_about,
     is_for_host,
     is_for_path,
@@ -79,7 +81,7 @@ class ConsentJudge:
         self.book = RuleBook(home)
         self.record = consent_record(home)
         self._home, self._clock = home, clock
-        self._once: list[ToolAct] = []
+        self._once: dict[ToolAct, set[tuple[str, ...]]] = {}  # with what was asked about: nothing else is allowed by it
 
     def judge(self, act: ToolAct) -> Judgement:
         """Say whether an act is allowed, asked about or denied. A dry run: nothing is done, changed or written down."""
@@ -97,7 +99,7 @@ class ConsentJudge:
                 *parts,
             ]
         if act in self._once:
-            parts = [_once(part) for part in parts]
+            parts = [_once(part) if _asked(part) in self._once[act] else part for part in parts]
         verdict = worst(*(part.verdict for part in parts)) if parts else "ask"
         deciding = next((part for part in parts if part.verdict == verdict), None)
         return Judgement(
@@ -115,7 +117,7 @@ class ConsentJudge:
         """
         judgement = self.judge(act)
         if judgement.verdict == "allow" and act in self._once:
-            self._once.remove(act)
+            del self._once[act]
         self._note(act, judgement, "begins" if judgement.verdict == "allow" else "")
         return judgement
 
@@ -138,7 +140,7 @@ class ConsentJudge:
             raise UsageError(f"This may not be allowed for {answer!r}; offered is {offers}.", hint=judgement.reason)
         self._note(act, judgement, f"allowed: {answer}")
         if answer == "once":
-            self._once.append(act)
+            self._once[act] = {_asked(part) for part in judgement.parts}
             return ()
         where = _top(act) if answer == "project" else ""
         offered = [part.offered for part in judgement.parts if part.offered is not None]
@@ -217,8 +219,14 @@ class ConsentJudge:
         if write and omnis:
             return replace(part, verdict="deny", reason="what Omni keeps is not changed by what it runs")
         own = [rule for rule in rules if is_about(rule, act.tool, effect.kind, project)]
-        if decided := _against(part, own, lambda rule: is_for_path(rule, place, project)):
+        if decided := _against(part, own, lambda rule: concerns_path(rule, place, project)):
             return decided
+        below = [
+            (rule, concerns_below(rule, place, project)) for rule in own if effect.whole and rule.verdict != "allow"
+        ]
+        if (verdict := worst(*(each for _, each in below))) != "allow":
+            rule = next(rule for rule, each in below if each == verdict)
+            return replace(part, verdict=verdict, reason="a rule is about what is below it", rule=rule)
         problem = writing_problem(place) if write else reading_problem(place)
         if omnis:
             problem = f"{place.real} is Omni's own"
@@ -294,6 +302,11 @@ def _against(part: ActPart, rules: Iterable[ConsentRule], concerns: Callable[[Co
 
 def _by(part: ActPart, rule: ConsentRule) -> ActPart:
     return replace(part, verdict="allow", reason="a rule allows it", rule=rule)
+
+
+def _asked(part: ActPart) -> tuple[str, ...]:
+    """What a person says yes to: a link that was put there meanwhile makes it another thing."""
+    return part.kind, part.text, part.place
 
 
 def _once(part: ActPart) -> ActPart:

@@ -47,13 +47,21 @@ def may_be_secret(below: str) -> bool:
     return private_key or is_secret(name) or bool(SECRET_FOLDERS.intersection((*folders, name)))
 
 
-def secrets_below(folder: str) -> Iterator[str]:
-    """Files below a folder that log in somewhere, as far as its first 20,000 entries tell; packages of others are not looked at."""
+def problems_below(folder: str, project: str, *, links: bool) -> Iterator[str]:
+    """Why reading a folder with all that is in it is not free, as far as its first 20,000 entries tell; packages of others are not
+    looked at. `links`: it is read through them, too."""
     seen = 0
     for top, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if one not in SKIPPED)
         below = os.path.relpath(top, folder)
-        yield from (os.path.join(top, name) for name in sorted(files) if may_be_secret(f"{below}/{name}"))
+        for name in sorted(files + folders if links else files):
+            path = os.path.join(top, name)
+            if name in files and may_be_secret(f"{below}/{name}"):
+                yield f"{os.path.relpath(path, project)} may hold keys or passwords, and is below what it reads"
+            elif links and Path(path).is_symlink():
+                place = locate(path, "/", project)
+                if place is None or reading_problem(place):
+                    yield f"{os.path.relpath(path, project)} leads elsewhere, and is below what it reads"
         seen += len(files) + len(folders)
         if seen > _LOOKED_THROUGH:
             return

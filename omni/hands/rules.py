@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, get_args
@@ -109,11 +110,11 @@ def concerns_command(rule: ConsentRule, words: tuple[str, ...]) -> bool:
     if not rule.command:
         return rule.is_bare
     wanted = [word for word in rule.command if not word.startswith("-")]
-    options = {word for word in rule.command if word.startswith("-")}
+    options = _options(rule.command)
     for first in {words[0], base_name(words[0])}:  # a program in another folder may be a copy
         known = heads((first, *words[1:]))
         plain = [word for word in known if not word.startswith("-")]
-        if plain[: len(wanted)] == wanted and options <= set(known):
+        if plain[: len(wanted)] == wanted and options <= _options(known):
             return True
     return False
 
@@ -122,14 +123,34 @@ def is_for_path(rule: ConsentRule, place: LocatedPath, project: str, *, special:
     """Whether a rule is for a path. For a `special` one in the project it must name the very file, for one outside say a path."""
     if not rule.path:
         return rule.is_bare and not special
-    pattern = rule.path if rule.path.startswith("/") else os.path.join(glob.escape(project.rstrip("/")), rule.path)
-    parts = pattern.split("/")
+    parts = _pattern(rule, project)
     if special and place.inside:
         if re.search(r"[*?\[]", re.sub(r"\[[*?\[]\]", "", parts[-1])):
             return False
-        if ".git" in place.real.lower().split("/") and ".git" not in pattern.lower().split("/"):
+        if ".git" in place.real.lower().split("/") and ".git" not in "/".join(parts).lower().split("/"):
             return False
     return _matches(parts, place.real.split("/"))
+
+
+def concerns_path(rule: ConsentRule, place: LocatedPath, project: str) -> bool:
+    """Whether a rule that asks or denies is for a path: by its name, by a folder above it, and through links of the rule's own."""
+    if not rule.path:
+        return rule.is_bare
+    parts = place.real.rstrip("/").split("/")
+    patterns = (_pattern(rule, project), _followed(_pattern(rule, project)))
+    return any(_matches(pattern, parts[:count]) for pattern in patterns for count in range(1, len(parts) + 1))
+
+
+def concerns_below(rule: ConsentRule, place: LocatedPath, project: str) -> Verdict:
+    """What a rule that asks or denies says of a folder that is read with all that is in it: `allow` where it is about nothing there."""
+    if not rule.path:
+        return "allow"
+    pattern = _followed(_pattern(rule, project))
+    literal = _literal(pattern)
+    named, top = f"{'/'.join(literal)}/", f"{place.real.rstrip('/')}/"
+    if len(literal) == len(pattern):
+        return rule.verdict if named.startswith(top) and os.path.lexists(named.rstrip("/")) else "allow"
+    return "ask" if named.startswith(top) or top.startswith(named) else "allow"
 
 
 def is_for_host(rule: ConsentRule, host: str) -> bool:
@@ -140,13 +161,54 @@ def is_for_host(rule: ConsentRule, host: str) -> bool:
     return host == rule.host or (rule.host.startswith("*.") and host.endswith(rule.host[1:]))
 
 
-def _matches(pattern: list[str], parts: list[str]) -> bool:
-    """Part by part; `**` stands for any number of them."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_matches(pattern[1:], parts[at:]) for at in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(pattern[1:], parts[1:])
+def _options(words: Sequence[str]) -> set[str]:
+    """The options among words; letters that stand together (`-rf`) are several."""
+    given = [word for word in words if word.startswith("-")]
+    return {each for word in given for each in (_letters(word) if re.fullmatch(r"-[A-Za-z]{1,4}", word) else [word])}
+
+
+def _letters(option: str) -> list[str]:
+    return [f"-{letter}" for letter in option[1:]]
+
+
+def _pattern(rule: ConsentRule, project: str) -> list[str]:
+    """The parts of a rule's path, from the root on; without `..` and a slash at its end, which would make it be about nothing."""
+    path = os.path.join(glob.escape(project.rstrip("/")), os.path.expanduser(rule.path))
+    return f"/{os.path.normpath(path).strip('/')}".rstrip("/").split("/")
+
+
+def _literal(pattern: Sequence[str]) -> list[str]:
+    """The parts before the first that stands for several names, as they are written on disk."""
+    plain = [re.sub(r"\[([*?\[])\]", r"\1", part) for part in pattern]
+    several = (at for at, part in enumerate(pattern) if re.search(r"[*?\[]", re.sub(r"\[[*?\[]\]", "", part)))
+    return plain[: next(several, len(pattern))]
+
+
+def _followed(pattern: list[str]) -> list[str]:
+    """A pattern without links, as far as it says one place."""
+    literal = _literal(pattern)
+    try:
+        real = os.path.realpath("/".join(literal) or "/")
+    except (OSError, ValueError):
+        return pattern
+    return [*glob.escape(real.rstrip("/")).split("/"), *pattern[len(literal) :]]
+
+
+def _matches(pattern: Sequence[str], parts: Sequence[str]) -> bool:
+    """Part by part; `**` stands for any number of them. The time is bounded by the product of both lengths."""
+    places = _with_skipped({0}, pattern)  # up to where the pattern may have come
+    for part in parts:
+        stay = {at for at in places if at < len(pattern) and pattern[at] == "**"}
+        go = {at + 1 for at in places - stay if at < len(pattern) and fnmatchcase(part, pattern[at])}
+        places = _with_skipped(stay | go, pattern)
+    return len(pattern) in places
+
+
+def _with_skipped(places: set[int], pattern: Sequence[str]) -> set[int]:
+    for at in range(len(pattern)):
+        if at in places and pattern[at] == "**":
+            places.add(at + 1)
+    return places
 
 
 def _quoted(word: str) -> str:

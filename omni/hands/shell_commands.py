@@ -11,12 +11,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from omni.hands.located_paths import locate, secrets_below
+from omni.hands.located_paths import locate, problems_below
 from omni.hands.shell_grammar import RESERVED, Redirection, Scopes, SimpleCommand, Unclear, Word, read_script
 from omni.hands.shell_programs import (
     GIT_PLAIN,
     KEEPS_THE_SHELL,
-    LAUNCHERS,
     PLAIN_VARIABLES,
     READ_BY_PROGRAMS,
     WRAPPERS,
@@ -27,6 +26,7 @@ from omni.hands.shell_programs import (
     is_system_path,
     option_problem,
     program_of,
+    runs_others,
     takes_value,
     word_problem,
 )
@@ -34,14 +34,15 @@ from omni.hands.shell_programs import (
 FILLED_IN = "…"  # stands for what is known only when the command runs
 _SHELLS = ("bash", "sh", "dash")
 _SHELL_OPTIONS = re.compile(r"-[euxf]*c")
+_SEPARATORS = re.compile(r"[\s;&|(){}`'\"!]+|\$\(")  # between commands inside a text
 _MOST_NAMES = 200  # that a pattern may stand for
 _DEEPEST = 8  # commands in commands
 _NOWHERE = (os.devnull, "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty")
 # Of sed: lines by number or by what is in them that are printed, removed or end it, and plain substitutions.
 _LINE = r"(?:\d+|\$|/(?:[^/\\\n]|\\[^\n])*/)"
 _SED = re.compile(
-    rf"(?:{_LINE}(?:,(?:{_LINE}|\+\d+))?)?\s*"
-    r"(?:[pdq=]|s([/|#,])(?:(?!\1)[^\\\n]|\\[^\n])*\1(?:(?!\1)[^\\\n]|\\[^\n])*\1[gpiI0-9]*)"
+    rf"(?:[ \t]*(?:{_LINE}(?:,(?:{_LINE}|\+\d+))?)?[ \t]*"
+    r"(?:[pdq=]|s([/|#,])(?:(?!\1)[^\\\n]|\\[^\n])*\1(?:(?!\1)[^\\\n]|\\[^\n])*\1[gpiI0-9]*)[ \t]*(?:;|\Z))+"
 )
 
 
@@ -51,7 +52,8 @@ class Effect(NamedTuple):
     `words` are those of a program that is run, in the form that rules are compared with, `path` is what is read or written, `text` what a
     person is shown. `free`: it only reads what its arguments name. `problem`: why a rule for what it begins with is not enough.
     `fixed`: its words are all known. `hidden`: what may be run beside it, as it is compared with rules that deny.
-    `covered`: the rule for its program is enough to write there, if nothing is special about the path.
+    `covered`: the rule for its program is enough to write there, if nothing is special about the path. `whole`: all below the path is
+    read.
     """
 
     kind: Literal["run", "read", "write", "network", "unclear"]
@@ -62,6 +64,7 @@ class Effect(NamedTuple):
     free: bool = False
     fixed: bool = True
     covered: bool = False
+    whole: bool = False
     problem: str = ""
     hidden: tuple[tuple[str, ...], ...] = ()
 
@@ -208,7 +211,7 @@ class _EffectFinder:
 
     def _hidden(self, words: Sequence[Word], shown: str) -> None:
         """What may be run by something that is asked about anyway: if it is denied, so is this."""
-        hidden = _beside([word.text if word.known else FILLED_IN for word in words])
+        hidden = _beside(words)
         self.effects.append(Effect("unclear", shown, problem="what it runs is not judged", hidden=hidden))
 
     def _change_folder(
@@ -252,8 +255,10 @@ class _EffectFinder:
         if folder is None and not (program.free and program.texts == -1):
             problem = problem or "in which folder it runs is not known"
         hidden: tuple[tuple[str, ...], ...] = ()
-        if known[0] in LAUNCHERS | RESERVED | WRAPPERS.keys() or not own:
-            hidden = _beside(texts)
+        if runs_others(known) or known[0] in RESERVED or not own:
+            hidden = _beside(words)
+        elif known[0] == "git" and problem:  # what is a subcommand, and what an option's value, is not told
+            hidden = tuple(("git", *texts[at:]) for at in range(1, len(texts)))
         if known[0] == "git" and problem:
             known = ("git", *texts[1:])  # no rule for what git does without its options is one for this
         effect = Effect(
@@ -261,15 +266,12 @@ class _EffectFinder:
         )
         self._named(known[0], program, positional if program.options is not None else arguments, folder)
         walked = walks or program.walks == "*" or any(_is_option(program.walks, word.text) for word in arguments)
-        if (
-            walked
-            and program.free
-            and folder is not None
-            and (secret := self._secret(positional[program.texts :], folder))
-        ):
-            effect = effect._replace(
-                free=False, problem=problem or f"{secret} may hold keys or passwords, and is below what it reads"
-            )
+        if walks and known[0] in WRITERS:
+            effect = effect._replace(fixed=False, problem="which files it changes is known only when it runs")
+        if walked and program.free and folder is not None:
+            links = walks or known[0] == "diff"
+            if why := self._below(positional[program.texts :], folder, links=links):
+                effect = effect._replace(free=False, problem=problem or why)
         self.effects.insert(before, effect)
 
     def _arguments(self, program: KnownProgram, words: Sequence[Word]) -> tuple[list[Word], str]:
@@ -289,7 +291,7 @@ class _EffectFinder:
                 positional.append(word)
                 continue
             problem = problem or option_problem(program, word.text)
-            pattern_given |= bool(re.match(r"--regexp|--expression|-[A-Za-z]*e", word.text))
+            pattern_given |= bool(re.match(r"--regexp|--expression|-\w*e", word.text))
             if takes_value(program, word.text) and rest and not (value := rest.pop(0)).known:
                 positional.append(value)  # what is filled in may be several words
         if program.most is not None and len(positional) > program.most:
@@ -317,10 +319,11 @@ class _EffectFinder:
                 if name in WRITERS or place is None or not place.inside or os.path.lexists(place.real):
                     self._path("write" if name in WRITERS else "read", path, folder, path, covered=name in WRITERS)
 
-    def _secret(self, words: Sequence[Word], folder: str) -> str:
-        """A file that logs in somewhere, below one of the folders that are read as a whole; "" if there is none."""
+    def _below(self, words: Sequence[Word], folder: str, *, links: bool) -> str:
+        """Why what is read as a whole is asked about; "" where it is not."""
         roots = [os.path.join(folder, word.text) for word in words if word.known] or [folder]
-        return next((os.path.relpath(secret, self._project) for root in roots for secret in secrets_below(root)), "")
+        self.effects += [Effect("read", root, path=root, whole=True) for root in roots]
+        return next((why for root in roots for why in problems_below(root, self._project, links=links)), "")
 
     def _git_options(self, words: Sequence[Word], folder: str | None) -> tuple[str | None, str]:
         """Where git works after what stands before its subcommand, and what is wrong with that."""
@@ -346,9 +349,9 @@ class _EffectFinder:
             roots.append(word)
         for at, word in enumerate(words):
             if word.text in ("-exec", "-execdir", "-ok", "-okdir"):
-                ends = [end for end in range(at + 1, len(words)) if words[end].text in (";", "+")]
-                inner = list(words[at + 1 : ends[0] if ends else len(words)])
-                if not inner or not ends or word.text in ("-execdir", "-okdir"):
+                end = next((end for end in range(at + 1, len(words)) if _ends_command(words, end)), None)
+                inner = list(words[at + 1 : end])
+                if not inner or end is None or word.text in ("-execdir", "-okdir"):
                     self._unclear(" ".join(each.text for each in words[at:]), "in which folder it runs is not known")
                 if any("{}" in each.text and each.text != "{}" for each in inner):
                     self._unclear(
@@ -359,13 +362,18 @@ class _EffectFinder:
                     self._words(filled, _Folders(folders.of(scopes)), (), in_shell=False, walks=True)
 
 
+def _ends_command(words: Sequence[Word], at: int) -> bool:
+    """Whether what `find` runs ends with this word: a `+` that does not follow `{}` is an argument."""
+    return words[at].text == ";" or (words[at].text == "+" and words[at - 1].text == "{}")
+
+
 def _without_commands(words: Sequence[Word]) -> list[Word]:
     """The words of `find` without what it runs, which is judged by itself, and without its brackets."""
     left: list[Word] = []
     inside = False
-    for word in words:
+    for at, word in enumerate(words):
         if inside:
-            inside = word.text not in (";", "+")
+            inside = not _ends_command(words, at)
         elif word.text in ("-exec", "-execdir", "-ok", "-okdir"):
             inside = True
         elif word.text not in ("(", ")", "!", ","):
@@ -436,7 +444,8 @@ def _names(pattern: str, folder: str | None) -> list[str] | None:
                 step.append((f"{shown}{name}/", os.path.join(place, name)))
                 continue
             try:
-                names = sorted(each.name for each in Path(place).iterdir())
+                # Of the shells in use the older ones find `.` and `..`, too.
+                names = [".", "..", *sorted(each.name for each in Path(place).iterdir())]
             except (OSError, ValueError):
                 continue
             hidden = part.startswith((".", "[.]"))
@@ -469,10 +478,11 @@ def _candidates(word: str) -> list[str]:
     return [part for part in dict.fromkeys(parts) if part and not part.startswith("-")]
 
 
-def _beside(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Every command that may begin at one of the words, or be inside one."""
-    inside = (word.split() for word in words if len(word.split()) > 1)
-    return tuple(heads(each) for each in [*(words[at:] for at in range(len(words))), *inside])
+def _beside(words: Sequence[Word]) -> tuple[tuple[str, ...], ...]:
+    """Every command that may begin at one of the words, or inside one: what is filled in there does not hide what stands before it."""
+    inside = [part for word in words for part in _SEPARATORS.split(word.text) if part and part != word.text]
+    texts = [word.text for word in words]
+    return tuple(heads(part[at:]) for part in (texts, inside[:_MOST_NAMES]) for at in range(len(part)))
 
 
 def _sed_problem(words: Sequence[Word]) -> str:

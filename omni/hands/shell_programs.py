@@ -15,6 +15,7 @@ class KnownProgram(NamedTuple):
     `options`: all that may be given without being asked about; None: any but the `risky` ones, and no word like `strange`. The first
     `texts` arguments are no paths, `-1`: none is. `most`: so many arguments are what its name says, one more is asked about.
     `walks`: with these options, or always (`*`), it reads folders with all that is in them. `free`: it only reads and prints.
+    `any_dashes`: `-option` and `---option` are `--option` to it.
     """
 
     options: str | None = None
@@ -24,6 +25,7 @@ class KnownProgram(NamedTuple):
     most: int | None = None
     walks: str = ""
     free: bool = False
+    any_dashes: bool = False
 
 
 def _names(text: str, sign: str = " ") -> frozenset[str]:
@@ -78,13 +80,13 @@ PROGRAMS = {
     # What a rule is needed for, and asks for more with these.
     "git": KnownProgram(risky=_GIT_RISKS, strange=r"^[\w+-]+::"),
     "find": _reads("-name= -iname= -path= -ipath= -wholename= -iwholename= -regex= -iregex= -regextype= -type= -maxdepth= -mindepth= -newer= -newermt= -anewer= -mtime= -atime= -ctime= -mmin= -amin= -cmin= -size= -empty -not -and -or -a -o -print -print0 -prune -perm= -user= -group= -links= -inum= -samefile= -xdev -mount -depth -ls -printf= -true -false -quit -executable -readable -writable -ignore_readdir_race -noleaf -daystart"),
-    "pytest": KnownProgram(strange="^@", risky="-c --config-file -p -o --override-ini --rootdir --confcutdir --basetemp --pyargs --pdb --pdbcls --trace --junitxml --junit-xml --junit-prefix --log-file --report-log --resultlog --pastebin --debug --cov-report --cov-config --html --json-report-file --rsyncdir --tx --looponfail"),
-    "npm": KnownProgram(risky="--prefix -C --script-shell --node-options --userconfig --globalconfig --cache --shell --init-module --git --editor --viewer --call -c --package --registry --location --global -g --node-gyp --nodedir --proxy --https-proxy --cafile --browser"),
-    "make": KnownProgram(risky="-f --file --makefile -C --directory -I --include-dir -E --eval -W -o --old-file --assume-old --environment-overrides -e", most=1, strange="="),
-    "cargo": KnownProgram(risky="--config --manifest-path -Z --target-dir --lockfile-path -C --out-dir --artifact-dir --registry --index --unit-graph"),
-    "go": KnownProgram(strange="^--?(exec|toolexec|overlay|modfile|modcacherw|mod|o|C|vettool|pkgdir|gccgoflags|ldflags|gcflags|asmflags|compiler|outputdir|.*profile|trace)(=|$)"),
-    "sed": _reads("-n -E -r -s -z -u -l= --quiet --silent --regexp-extended --separate -e= --expression=", texts=1),
-    "ruff": KnownProgram(strange="^@", risky="--config --output-file -o --cache-dir --stdin-filename --fix --unsafe-fixes --extension"),
+    "pytest": KnownProgram(strange="^@", risky="-c --config-file -p -o --override-ini --rootdir --confcutdir --basetemp --pyargs --pdb --pdbcls --trace --junitxml --junit-xml --junit-prefix --log-file --report-log --resultlog --pastebin --debug --cov-report --cov-config --html --json-report-file --alluredir --benchmark-json --benchmark-save --benchmark-autosave --benchmark-storage --snapshot-update --inline-snapshot --store-durations --durations-path --force-regen --regen-all --rsyncdir --tx --looponfail"),
+    "npm": KnownProgram(risky="--prefix -C --script-shell --node-options --userconfig --globalconfig --cache --shell --init-module --git --editor --viewer --call -c --package --registry --location --global -g --node-gyp --nodedir --proxy --https-proxy --cafile --browser --logs-dir", any_dashes=True),
+    "make": KnownProgram(risky="-f --file --makefile -C --directory -I --include-dir -E --eval -W -o --old-file --assume-old --environment-overrides -e -t --touch", most=1, strange="="),
+    "cargo": KnownProgram(risky="--config --manifest-path -Z --target-dir --lockfile-path -C --out-dir --artifact-dir --registry --index --unit-graph", strange="^--logfile"),
+    "go": KnownProgram(strange=r"^--?(test\.)?(exec|toolexec|overlay|testlogfile|gocoverdir|fuzzcachedir|c|modfile|modcacherw|mod|o|C|vettool|pkgdir|gccgoflags|ldflags|gcflags|asmflags|compiler|outputdir|.*profile|trace)(=|$)"),
+    "sed": _reads("-n -E -r -s -z -u --quiet --silent --regexp-extended --separate -e= --expression=", texts=1),
+    "ruff": KnownProgram(strange="^@", risky="--config --output-file -o --cache-dir --stdin-filename --fix --unsafe-fixes --fix-only --add-noqa --extension"),
     "mypy": KnownProgram(strange="^@", risky="--config-file --python-executable --junit-xml --html-report --txt-report --xml-report --any-exprs-report --cobertura-xml-report --lineprecision-report --linecount-report --linecoverage-report --xslt-html-report --xslt-txt-report --cache-dir --shadow-file --custom-typeshed-dir --plugins --install-types --package-root --custom-typing-module --cache-map --dump-build-stats --timing-stats --line-checking-stats"),
     "tee": KnownProgram("-a -i --append", texts=0), "mkdir": KnownProgram("-p -v -m= --parents --verbose --mode="), "touch": KnownProgram("-a -c -m -d= -t="),
 }  # fmt: skip
@@ -97,7 +99,8 @@ DESTROYING_WORDS = _names("git push,git reset,git clean,git checkout,git restore
 # Become somebody else: never, whatever the rules say.
 REFUSED = _names("sudo sudoedit su doas pkexec run0 runuser gosu su-exec setpriv")  # fmt: skip
 # Run what they are told in ways of their own, so that only a rule for the very same words allows one.
-INTERPRETERS = _names("bash sh dash ash zsh ksh mksh fish csh tcsh rbash python pypy node nodejs deno bun perl ruby php lua luajit tclsh wish Rscript R julia ghci irb java jshell groovy scala awk gawk mawk nawk original-awk m4 bc dc gdb lldb sqlite3 psql mysql mongosh redis-cli ed ex vi vim nvim view emacs nano less more man pwsh expect osascript jq yq")  # fmt: skip
+SHELLS = _names("bash sh dash ash zsh ksh mksh fish csh tcsh rbash")
+INTERPRETERS = SHELLS | _names("python pypy node nodejs deno bun perl ruby php lua luajit tclsh wish Rscript R julia ghci irb java jshell groovy scala awk gawk mawk nawk original-awk m4 bc dc gdb lldb sqlite3 psql mysql mongosh redis-cli ed ex vi vim nvim view emacs nano less more man pwsh expect osascript jq yq")  # fmt: skip
 LAUNCHERS = _names("parallel watch script ssh chroot unshare nsenter flock busybox toybox strace ltrace setarch linux32 linux64 taskset chrt ionice firejail bwrap systemd-run at batch crontab dbus-run-session xvfb-run tmux screen entr direnv nix nix-shell npx pnpx bunx uvx pipx docker podman kubectl ansible vagrant rsync scp sftp curl wget nc ncat netcat socat telnet ftp openssl proot fakeroot unbuffer rlwrap torify proxychains catchsegv valgrind perf numactl prlimit choom start-stop-daemon daemonize cpulimit eatmydata trap coproc alias eval source . exec enable complete compgen bind mapfile readarray hash shopt set tar zip unzip 7z rpm dpkg apt apt-get pip pip3 gem")  # fmt: skip
 # Builtins that change how what comes after them is understood.
 CHANGES_THE_SHELL = _names("alias unalias set shopt enable hash trap bind complete source . eval declare typeset local readonly export unset read mapfile readarray getopts let pushd popd dirs")  # fmt: skip
@@ -192,6 +195,11 @@ def is_open(words: Sequence[str]) -> bool:
     return len(words) < needed
 
 
+def runs_others(words: Sequence[str]) -> bool:
+    """Whether a command runs what its arguments say, in a way that is not known here."""
+    return words[0] in LAUNCHERS | SHELLS | WRAPPERS.keys() or tuple(words[:2]) in OPEN
+
+
 def program_of(words: Sequence[str]) -> KnownProgram:
     """What is known of the program that a command runs."""
     if words[:2] == ("python", "-m") and len(words) > 2:
@@ -209,6 +217,8 @@ def option_problem(program: KnownProgram, option: str) -> str:
     name = option.partition("=")[0]
     if program.options is not None:
         return "" if _is_listed(program.options.split(), option) else f"what `{name}` does is not judged"
+    if program.any_dashes and len(name.lstrip("-")) > 1:
+        name = f"--{name.lstrip('-')}"
     for risk in program.risky.split():
         # Long ones may be shortened, letters may stand together.
         shortened = risk.startswith("--") and len(name) > 2 and risk.startswith(name)

@@ -14,12 +14,14 @@ import pytest
 from omni.airlock import read_record, verify
 from omni.airlock.audit import Audit
 from omni.core.paths import Home
+from omni.core.record import AuditRecord
 
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from omni.airlock.audit import Audit
 from omni.core.paths import Home
+from omni.core.record import AuditRecord
 audit = Audit(Home(sys.argv[2]), limit=int(sys.argv[4]))
 sys.stdin.readline()
 for number in range(int(sys.argv[5])):
@@ -240,3 +242,23 @@ def test_kill_9_at_any_moment_leaves_one_chain(home: Home) -> None:
         one.send_signal(signal.SIGKILL)
         one.communicate()
         assert faults(home) == []
+
+
+def test_the_chain_goes_on_after_a_very_long_line_whose_writer_died_before_the_head(tmp_path: Path) -> None:
+    record = AuditRecord(tmp_path, "consent")
+    for _ in range(2):
+        record.add({"text": "short"})
+    head = (tmp_path / "consent.head").read_bytes()
+    record.add({"parts": ["\U0001f600" * 200] * 40})
+    (tmp_path / "consent.head").write_bytes(head)
+    record.add({"text": "after"})
+    assert record.verify().faults == []
+
+
+def test_a_missing_head_is_told_of_by_the_name_of_the_record(tmp_path: Path) -> None:
+    record = AuditRecord(tmp_path, "consent")
+    for _ in range(2):
+        record.add({"text": "short"})
+    (tmp_path / "consent.head").unlink()
+    record.add({"text": "after"})
+    assert any("consent.head was missing by then" in fault for fault in record.verify().faults)

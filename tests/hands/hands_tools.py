@@ -8,7 +8,7 @@ from omni.core.paths import Home
 from omni.hands import ConsentJudge, Judgement, ToolAct, rule_of
 
 MOMENT = datetime(2026, 12, 1, tzinfo=UTC)
-ALLOWED = ("git status", "git diff", "git log", "ls", "cat", "grep", "find", "sed", "sort", "pytest", "python -m pytest", "npm test", "npm run build", "make test", "cargo test", "ruff check", "tee", "mkdir")  # fmt: skip
+ALLOWED = ("git status", "git diff", "git log", "ls", "cat", "grep", "find", "sed", "sort", "pytest", "python -m pytest", "npm test", "npm run build", "make test", "cargo test", "go test", "ruff check", "tee", "mkdir")  # fmt: skip
 DENIED = ("rm",)
 
 
@@ -27,6 +27,8 @@ def make_project(folder: Path) -> Path:
     (project / "way-out").symlink_to(folder / "outside")
     (project / "way-out.txt").symlink_to(folder / "outside" / "private.txt")
     (project / "way-to-env").symlink_to(".env")
+    (project / "links").mkdir()
+    (project / "links" / "out.txt").symlink_to(folder / "outside" / "private.txt")
     return project
 
 

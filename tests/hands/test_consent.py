@@ -3,8 +3,10 @@
 import json
 import os
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -393,3 +395,63 @@ def test_a_line_that_was_changed_shows(judge: ConsentJudge, project: Path) -> No
     path = judge.record.files()[0]
     path.write_text(path.read_text().replace('"allow"', '"ALLOW"', 1))
     assert len(judge.record.verify().faults) == 1
+
+
+def denying(home: Home, tool: Literal["read", "write"], path: str) -> ConsentJudge:
+    """A judge that denies a path."""
+    judge = ConsentJudge(home)
+    judge.book.keep(ConsentRule(verdict="deny", tool=tool, path=path, made=MOMENT))
+    return judge
+
+
+@pytest.mark.parametrize("pattern", ["docs", "docs/", "./docs", "src/../docs", "docs/*", "**/guide.md", "*/guide.md"])
+def test_what_is_denied_for_a_folder_is_denied_for_all_in_it(home: Home, project: Path, pattern: str) -> None:
+    judge = denying(home, "read", pattern)
+    assert judge.judge(on_path(project, "read", "docs/guide.md")).verdict == "deny"
+    assert judge.judge(shell(project, "cat docs/guide.md")).verdict == "deny"
+    assert judge.judge(on_path(project, "read", "README.md")).verdict == "allow"
+
+
+def test_what_is_denied_outside_holds_through_links_and_below_the_home(
+    home: Home, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = project.parent / "outside"
+    monkeypatch.setenv("HOME", str(outside))
+    (outside / ".ssh").mkdir()
+    (outside / ".ssh" / "id_rsa").write_text("secret")
+    (project.parent / "link").symlink_to(outside / ".ssh")
+    for pattern in ("~/.ssh", str(project.parent / "link"), "../outside/.ssh"):
+        judge = denying(home, "read", pattern)
+        for path in (outside / ".ssh", outside / ".ssh" / "id_rsa"):
+            assert judge.judge(on_path(project, "read", path)).verdict == "deny", pattern
+        judge.book.remove(1)
+
+
+@pytest.mark.parametrize("command", ["grep -r x docs", "rg x docs", "diff -r docs tests", "find docs -exec cat {} +"])
+@pytest.mark.parametrize(("pattern", "verdict"), [("docs/guide.md", "deny"), ("**/*.md", "ask"), ("src", "allow")])
+def test_reading_a_folder_as_a_whole_meets_the_rules_for_what_is_in_it(
+    home: Home, project: Path, command: str, pattern: str, verdict: str
+) -> None:
+    judge = denying(home, "read", pattern)
+    judge.book.keep(rule_of("allow", "shell", "rg", made=MOMENT))
+    assert judge.judge(shell(project, command)).verdict == verdict
+
+
+def test_once_does_not_hold_for_what_a_link_leads_to_meanwhile(home: Home, project: Path) -> None:
+    judge, act = ConsentJudge(home), on_path(project, "write", "goal")
+    (project / "goal").symlink_to("README.md")
+    judge.grant("once", act)
+    (project / "goal").unlink()
+    (project / "goal").symlink_to(".git/config")
+    assert judge.enter(act).verdict == "ask"
+    (project / "goal").unlink()
+    (project / "goal").symlink_to("README.md")
+    assert judge.enter(act).verdict == "allow"
+
+
+def test_a_rule_with_many_stars_is_compared_in_no_time(home: Home, project: Path) -> None:
+    judge = denying(home, "read", "/".join(["**", "a"] * 40) + "/b")
+    deep = "/".join(["a"] * 200)
+    started = time.monotonic()
+    assert judge.judge(on_path(project, "read", deep)).verdict == "allow"
+    assert time.monotonic() - started < 5

@@ -3,9 +3,12 @@
 Each is judged only, never executed, and would do little: there is nothing to remove..
 """
 
+from pathlib import Path
+
 import pytest
 
-from tests.hands.hands_tools import Judged
+from omni.core.paths import Home
+from tests.hands.hands_tools import Judged, make_project, shell, with_rules
 
 # What a shell makes of words, quotes and names.
 WORDS = r"""
@@ -287,6 +290,13 @@ find . -exec cat {} \;
 find / -name x
 find .. -name x
 find $x -name y
+find links -exec cat {} +
+find links -type l -exec grep x {} \;
+diff -r links docs
+find docs -name guide.md -exec sort + -o out {} \;
+find docs -exec ls + -delete \;
+find . -name pre-commit -exec tee {} +
+ls | find docs -name '*.sample' -exec tee {} \;
 parallel rm ::: x
 watch rm x
 watch 'rm x'
@@ -350,6 +360,12 @@ sed --expression='w out' data.txt
 sed 's/a/b/;w out' data.txt
 sed r/etc/passwd data.txt
 sed $x data.txt
+sed -l 5p '1e rm x' data.txt
+sed -nl 5p 'w out' data.txt
+sed 's/a/b/;w out' data.txt
+sed -n 'p;1e rm x' data.txt
+sed 's/a/b/;s/c/d/w out' data.txt
+sed 's/a/b/; r /etc/passwd' data.txt
 vim -c ':!rm x' README.md
 less README.md
 man -P 'rm x' ls
@@ -374,6 +390,21 @@ npm test --script-s=./x
 npm --prefix ../outside test
 npm test --prefix ../outside
 npm test -C ../outside
+npm test -node-options=--require=./x
+npm test ---node-options=--require=./x
+npm test ---script-shell=./x
+npm test -prefix=src
+npm test --logs-dir=src
+make test -t
+make test --touch
+pytest --alluredir=src/out
+pytest --benchmark-json=out.json
+pytest --snapshot-update
+cargo test -- --logfile src/out
+go test -test.trace=out
+go test -test.testlogfile=out
+go test -test.outputdir=src
+go test -c
 npm exec x
 npm run other
 npm install x
@@ -398,6 +429,8 @@ cargo test --config x
 cargo test --manifest-path=../outside/Cargo.toml
 cargo run
 ruff check --fix src
+ruff check --fix-only src
+ruff check --add-noqa src
 ruff check --config 'x' src
 ruff check -o out src
 sort -o out data.txt
@@ -410,6 +443,7 @@ uniq data.txt out
 tree -o out
 rg --pre ./x a
 rg --files ..
+rg -0e x /etc/passwd
 tee ../outside/out
 tee .git/hooks/pre-commit
 ls | tee way-out/new
@@ -567,6 +601,8 @@ cat ./.env
 cat .en?
 cat .e*
 cat .[e]nv
+ls .*
+grep x .*/outside/private.txt
 cat way-to-env
 cat src/.env.local
 cat keys/*
@@ -704,6 +740,19 @@ def test_nothing_gets_around_the_rules_unasked(judged: Judged, command: str) -> 
         "ls > $(rm x)",
         "${x:-$(rm y)} a",
         "exec 3<>out; rm x",
+        "bash -O extglob -c 'rm x'",
+        "bash --norc --noprofile -c 'ls; rm x'",
+        "zsh -c 'ls && rm x'",
+        'sh -c "rm $x"',
+        'eval "rm $x"',
+        "watch 'ls; rm x'",
+        "ssh host 'cd /; rm x'",
+        "env -S 'A=1 rm x'",
+        "npm exec -- rm x",
+        "uv run rm x",
+        "git bisect run rm x",
+        "git submodule foreach 'rm x'",
+        "git rebase -x 'rm x' HEAD~1",
     ],
 )
 def test_what_is_denied_stays_denied_wherever_it_stands(judged: Judged, command: str) -> None:
@@ -711,7 +760,41 @@ def test_what_is_denied_stays_denied_wherever_it_stands(judged: Judged, command:
 
 
 @pytest.mark.parametrize(
-    "command", ["sudo ls", "doas ls", "su", "env sudo ls", "bash -c 'sudo ls'", "ls | xargs sudo", "/usr/bin/sudo ls"]
+    "command",
+    [
+        "git push",
+        "git --no-pager push",
+        "git -c a.b=c push",
+        "git --super-prefix x push",
+        "git --attr-source HEAD push",
+        "git submodule foreach git push",
+    ],
+)
+def test_a_subcommand_that_is_denied_is_denied_after_every_option(tmp_path: Path, command: str) -> None:
+    standing = with_rules(Home(tmp_path / "home").ensure(), deny=("git push",))
+    assert standing.judge(shell(make_project(tmp_path), command)).verdict == "deny"
+
+
+@pytest.mark.parametrize("command", ["rm -rf x", "rm -fr x", "rm -r -f x", "rm -vrf x", "rm x -r -f"])
+def test_letters_of_options_are_denied_in_any_order(tmp_path: Path, command: str) -> None:
+    standing = with_rules(Home(tmp_path / "home").ensure(), allow=("rm",), deny=("rm -rf",))
+    project = make_project(tmp_path)
+    assert standing.judge(shell(project, command)).verdict == "deny"
+    assert standing.judge(shell(project, "rm -r missing")).verdict == "allow"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sudo ls",
+        "doas ls",
+        "su",
+        "env sudo ls",
+        "bash -c 'sudo ls'",
+        'bash -c "sudo $x"',
+        "ls | xargs sudo",
+        "/usr/bin/sudo ls",
+    ],
 )
 def test_becoming_another_user_is_refused_in_words(judged: Judged, command: str) -> None:
     judgement = judged(command)

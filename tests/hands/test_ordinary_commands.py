@@ -55,6 +55,8 @@ find src/deep -name '*.py' -exec wc -l {} \;
 find . -type f \( -name '*.md' -o -name '*.txt' \) -print0
 sed -n '1,20p' src/app.py
 sed -n 5p README.md
+sed -n '1,5p;8,10p' src/app.py
+sed 's/a/b/; s|c|d|g' data.txt
 sed -n '/def /p' src/app.py
 sed -n '/one/,/two/p' src/app.py
 sed '/^#/d' Makefile
@@ -98,6 +100,7 @@ python -m pytest -q
 python3 -m pytest tests -x
 npm test
 npm test -- --watch=false
+npm test -ws
 npm run build
 make test
 make test 2>/dev/null || echo failed
