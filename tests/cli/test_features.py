@@ -8,6 +8,7 @@ import pytest
 
 from omni.core.features import FEATURES, Features
 from omni.core.paths import Home
+from omni.core.words import size_words
 from omni.environment import FeaturePart, FeaturePlan
 from tests.cli.conftest import Call
 
@@ -46,8 +47,8 @@ def test_what_would_be_fetched_is_said_before_the_question(call: Call, offered: 
     for words in (
         "one 1.0, 600 kB",
         "two 2, the index does not say how large",
-        "about 864 kB to fetch",
-        "about 4 MB on",
+        f"about {size_words(FEATURES['code'].download)} to fetch",
+        f"about {size_words(FEATURES['code'].size)} on",
     ):
         assert words in said.err
     assert "Add --yes to agree beforehand." in said.err
