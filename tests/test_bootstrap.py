@@ -125,7 +125,7 @@ def test_a_fresh_clone_sets_itself_up_with_the_library_alone(python: str, tmp_pa
 def test_an_installed_package_uses_its_own_environment_and_makes_none(tmp_path: Path) -> None:
     source, home, venv = tmp_path / "source", tmp_path / "home", tmp_path / "venv"
     source.mkdir()
-    for name in ("omni", "cartridges", "themes", "requirements"):
+    for name in ("omni", "agents", "cartridges", "themes", "requirements"):
         shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)
@@ -148,6 +148,6 @@ def test_an_installed_package_uses_its_own_environment_and_makes_none(tmp_path: 
     assert str(home) in ran.stdout
     assert not (home / "venvs").exists()
     look = "from omni.core.paths import resources, source_root; from pathlib import Path;"
-    look += "assert source_root() is None; print(*(any(resources(k).iterdir()) for k in ('cartridges', 'themes', 'requirements')))"
+    look += "assert source_root() is None; print(*(any(resources(k).iterdir()) for k in ('agents', 'cartridges', 'themes', 'requirements')))"
     ran = subprocess.run([venv / "bin" / "python", "-I", "-c", look], cwd=tmp_path, capture_output=True, text=True)
-    assert ran.stdout == "True True True\n", ran.stderr
+    assert ran.stdout == "True True True True\n", ran.stderr

@@ -60,7 +60,7 @@ def run(command: Path, tmp_path: Path, *arguments: str) -> subprocess.CompletedP
 def test_the_wheel_holds_data_code_and_licence_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for kind in ("cartridges", "themes", "requirements"):
+    for kind in ("agents", "cartridges", "themes", "requirements"):
         shipped = {str(path.relative_to(ROOT)) for path in (ROOT / kind).rglob("*") if path.is_file()}
         shipped -= {path for path in shipped if path.startswith("requirements/clients/")}  # for a clone only
         assert shipped
