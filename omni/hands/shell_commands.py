@@ -46,6 +46,11 @@ _SED = re.compile(
 )
 
 
+_BRACKETS = re.compile(
+    r"\[\^?[\w .-]+\]"
+)  # that hold neither a delimiter nor anything else that sed may read otherwise
+
+
 class Effect(NamedTuple):
     """One thing that a line does.
 
@@ -501,9 +506,16 @@ def _sed_problem(words: Sequence[Word]) -> str:
             return "what of it is a script is not judged"
         elif not word.text.startswith("-") and not given and not scripts:
             scripts.append(word)
-    if not scripts or any(not each.known or _SED.fullmatch(each.text) is None for each in scripts):
+    if not scripts or any(not each.known or not _only_prints(each.text) for each in scripts):
         return "its script may run or write something"
     return ""
+
+
+def _only_prints(script: str) -> bool:
+    """Whether a script for sed only prints, cuts and substitutes. Between brackets some versions of sed take a delimiter for a letter
+    and others end the pattern there: with several commands that decides what is one."""
+    several = ";" in script and "[" in _BRACKETS.sub("", script)
+    return not several and _SED.fullmatch(script) is not None
 
 
 def _is_option(listed: str, word: str) -> bool:

@@ -366,6 +366,11 @@ sed 's/a/b/;w out' data.txt
 sed -n 'p;1e rm x' data.txt
 sed 's/a/b/;s/c/d/w out' data.txt
 sed 's/a/b/; r /etc/passwd' data.txt
+sed 's/[/]/;s/w a/out/p' data.txt
+sed 's|[|]|;s|w out|x|p' data.txt
+sed 's/a/b/;s/[^/]/;s/w a/out/p' data.txt
+sed -n 's/[[:alpha:]/]/;s/w a/out/p' data.txt
+sed -n '/[/]/p;/x/w out' data.txt
 vim -c ':!rm x' README.md
 less README.md
 man -P 'rm x' ls
