@@ -46,9 +46,7 @@ _SED = re.compile(
 )
 
 
-_BRACKETS = re.compile(
-    r"\[\^?[\w .-]+\]"
-)  # that hold neither a delimiter nor anything else that sed may read otherwise
+_BRACKETS = re.compile(r"\[\^?(?:\[:\w+:\]|[^][\\/|#,\n])+\]")  # without a delimiter
 
 
 class Effect(NamedTuple):
@@ -513,9 +511,8 @@ def _sed_problem(words: Sequence[Word]) -> str:
 
 def _only_prints(script: str) -> bool:
     """Whether a script for sed only prints, cuts and substitutes. Between brackets some versions of sed take a delimiter for a letter
-    and others end the pattern there: with several commands that decides what is one."""
-    several = ";" in script and "[" in _BRACKETS.sub("", script)
-    return not several and _SED.fullmatch(script) is not None
+    and others end the pattern there, which decides where the next command begins: such brackets are not judged."""
+    return "[" not in _BRACKETS.sub("", script) and _SED.fullmatch(script) is not None
 
 
 def _is_option(listed: str, word: str) -> bool:

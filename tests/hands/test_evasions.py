@@ -371,6 +371,8 @@ sed 's|[|]|;s|w out|x|p' data.txt
 sed 's/a/b/;s/[^/]/;s/w a/out/p' data.txt
 sed -n 's/[[:alpha:]/]/;s/w a/out/p' data.txt
 sed -n '/[/]/p;/x/w out' data.txt
+sed '/[/s/]/w a/p' data.txt
+sed '/[/,/x/s/]/w a/p' data.txt
 vim -c ':!rm x' README.md
 less README.md
 man -P 'rm x' ls

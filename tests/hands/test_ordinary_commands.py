@@ -59,6 +59,7 @@ sed -n '1,5p;8,10p' src/app.py
 sed 's/a/b/; s|c|d|g' data.txt
 sed -n '/[0-9]/p;/^[^a-z]/p' src/app.py
 sed 's/[0-9]/x/' data.txt
+sed 's/[[:space:]]*$//; s/[;:] / /g' data.txt
 sed -n '/def /p' src/app.py
 sed -n '/one/,/two/p' src/app.py
 sed '/^#/d' Makefile
